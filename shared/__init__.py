@@ -1,0 +1,1 @@
+"""What all services agree on: events, topology, delivery, bus, objects, settings."""

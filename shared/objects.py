@@ -1,0 +1,150 @@
+"""The object store: one Protocol, S3 through minio, and a store in memory for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeVar
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from shared import settings
+from shared.delivery import Invalid, Unavailable
+
+T = TypeVar("T")
+
+
+class ObjectStore(Protocol):
+    """Bytes by key. Keys are made of content hashes and ids, so a repeated put is harmless."""
+
+    async def put(self, key: str, data: bytes, media_type: str = ...) -> None:
+        """Store ``data``. Raises ``Unavailable`` when the store is down or full."""
+
+    async def get(self, key: str) -> bytes:
+        """The bytes of ``key``. Raises ``Missing`` when there are none, ``Unavailable``."""
+
+    async def exists(self, key: str) -> bool:
+        """Whether ``key`` is stored. Raises ``Unavailable``."""
+
+    async def remove(self, key: str) -> None:
+        """Delete ``key``; nothing happens when it is not there. Raises ``Unavailable``."""
+
+    def keys(self, prefix: str) -> AsyncIterator[str]:
+        """All keys that begin with ``prefix``. Raises ``Unavailable``."""
+
+    async def ready(self) -> None:
+        """Returns when the store answers and has the bucket. Raises ``Unavailable``."""
+
+
+class Missing(Invalid):
+    """An event names an object that is not in the store."""
+
+
+_GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
+
+
+class S3Objects:
+    """An S3 bucket through minio-py (blocking calls run in threads)."""
+
+    def __init__(self, config: settings.Objects) -> None:
+        timeout = urllib3.Timeout(connect=3, read=30)
+        pool = urllib3.PoolManager(timeout=timeout, maxsize=16, retries=urllib3.Retry(0))
+        self._bucket = config.bucket
+        self._client = Minio(
+            config.endpoint,
+            access_key=config.access_key,
+            secret_key=config.secret_key.get_secret_value(),
+            secure=config.secure,
+            http_client=pool,
+        )
+
+    async def put(
+        self, key: str, data: bytes, media_type: str = "application/octet-stream"
+    ) -> None:
+        def call() -> None:
+            self._client.put_object(
+                self._bucket, key, io.BytesIO(data), len(data), content_type=media_type
+            )
+
+        await self._run(call, key)
+
+    async def get(self, key: str) -> bytes:
+        def call() -> bytes:
+            response = self._client.get_object(self._bucket, key)
+            try:
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+        return await self._run(call, key)
+
+    async def exists(self, key: str) -> bool:
+        try:
+            await self._run(lambda: self._client.stat_object(self._bucket, key), key)
+        except Missing:
+            return False
+        return True
+
+    async def remove(self, key: str) -> None:
+        await self._run(lambda: self._client.remove_object(self._bucket, key), key)
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        def call() -> list[str]:
+            listed = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            return [item.object_name for item in listed if item.object_name]
+
+        for key in await self._run(call, prefix):
+            yield key
+
+    async def ready(self) -> None:
+        def call() -> None:
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+
+        await self._run(call, self._bucket)
+
+    async def _run(self, call: Callable[[], T], key: str) -> T:
+        try:
+            return await asyncio.to_thread(call)
+        except S3Error as error:
+            if error.code in _GONE:
+                raise Missing(f"no object {key!r} in bucket {self._bucket!r}") from error
+            raise Unavailable(f"object store: {error.code}: {error.message}") from error
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"object store does not answer: {error}") from error
+
+
+class MemoryObjects:
+    """The same contract in memory, for unit tests."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    async def put(
+        self, key: str, data: bytes, media_type: str = "application/octet-stream"
+    ) -> None:
+        self.data[key] = data
+
+    async def get(self, key: str) -> bytes:
+        try:
+            return self.data[key]
+        except KeyError:
+            raise Missing(f"no object {key!r}") from None
+
+    async def exists(self, key: str) -> bool:
+        return key in self.data
+
+    async def remove(self, key: str) -> None:
+        self.data.pop(key, None)
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        for key in sorted(self.data):
+            if key.startswith(prefix):
+                yield key
+
+    async def ready(self) -> None:
+        return None

@@ -1,0 +1,193 @@
+"""Settings: defaults, then ``sourcier.toml``, then ``SOURCIER_SECTION__NAME`` variables."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from shared.envelope import Slug
+from shared.queries import Method
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Section(BaseModel):
+    """A section of the configuration file; an unknown name in it is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Nats(Section):
+    """The broker. ``nkey_seed`` (a path) or ``user``/``password`` identify the service."""
+
+    url: str = "nats://127.0.0.1:4222"
+    nkey_seed: Path | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+
+
+class Streams(Section):
+    """Limits of the streams; a full stream refuses new messages, it never drops old ones."""
+
+    max_bytes: int = Field(default=2048 * MIB, ge=MIB)
+    max_age_days: float = Field(default=7, gt=0)
+    dead_max_age_days: float = Field(default=30, gt=0)
+    replicas: int = Field(default=1, ge=1, le=5)
+
+
+class Objects(Section):
+    """The S3 store; ``endpoint`` is host:port."""
+
+    endpoint: str = "127.0.0.1:9000"
+    access_key: str = "sourcier"
+    secret_key: SecretStr = SecretStr("")
+    bucket: str = "sourcier"
+    secure: bool = False
+
+
+class Postgres(Section):
+    """PostgreSQL; ``pool`` is the most connections of one service."""
+
+    dsn: SecretStr = SecretStr("postgresql://sourcier@127.0.0.1:5432/sourcier")
+    pool: int = Field(default=8, ge=1)
+
+
+class Mailbox(Section):
+    """One mailbox: what it may read from and how its replies sound."""
+
+    audiences: tuple[Slug, ...] = ("public",)
+    collections: tuple[Slug, ...] = ()
+    """Empty: all collections."""
+    addresses: tuple[str, ...] = ()
+    """Own addresses: mail from them is a loop."""
+    signature: str = "Le service instructeur"
+
+
+class Ingest(Section):
+    """Limits on what comes in, in bytes and counts; ``chunk_tokens`` in embedder's tokens."""
+
+    mail_max_bytes: int = 25 * MIB
+    mail_max_parts: int = 500
+    mail_max_depth: int = 20
+    document_max_bytes: int = 100 * MIB
+    unpacked_max_bytes: int = 500 * MIB
+    chunk_tokens: int = Field(default=320, ge=32)
+    drafts_per_sender_hour: int = Field(default=30, ge=1)
+
+
+class Embedding(Section):
+    """The embedder: a sentence-transformers directory or name."""
+
+    model: str = "multilingual-e5-small"
+    device: str = "auto"
+    query_prefix: str = "query: "
+    passage_prefix: str = "passage: "
+    token_budget: int = Field(default=8192, ge=512)
+    offline: bool = True
+
+
+class Retrieval(Section):
+    """The index and the method; ``passages`` are given to the engine."""
+
+    index: Literal["edge", "server"] = "edge"
+    path: Path = Path(".sourcier/index")
+    url: str = "http://127.0.0.1:6334"
+    api_key: SecretStr | None = None
+    method: Method = "hybrid"
+    passages: int = Field(default=8, ge=1, le=50)
+    candidates: int = Field(default=40, ge=1, le=1000)
+
+
+class Generation(Section):
+    """The engine; ``endpoint`` is the base URL of an OpenAI-compatible server (…/v1)."""
+
+    engine: Literal["extractive", "openai"] = "extractive"
+    endpoint: str | None = None
+    api_key: SecretStr | None = None
+    model: str | None = None
+    timeout: float = Field(default=120, gt=0)
+    max_tokens: int = Field(default=800, ge=16)
+    temperature: float = Field(default=0.1, ge=0)
+    fallback: bool = True
+    """Whether the extractive engine steps in while the endpoint is down."""
+    min_evidence: float = Field(default=0.5, ge=0, le=1)
+
+
+class Http(Section):
+    """Where a service listens for health, metrics and its API; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class Delivery(Section):
+    """Seconds given to what is in hand when a service stops."""
+
+    drain: float = Field(default=20, gt=0)
+
+
+class Log(Section):
+    """Logs; message text never appears at ``info``."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(BaseSettings):
+    """Everything a service reads from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SOURCIER_", env_nested_delimiter="__", extra="forbid"
+    )
+
+    environment: Slug = "local"
+    nats: Nats = Nats()
+    streams: Streams = Streams()
+    objects: Objects = Objects()
+    postgres: Postgres = Postgres()
+    mailboxes: dict[Slug, Mailbox] = Field(default_factory=lambda: {"default": Mailbox()})
+    ingest: Ingest = Ingest()
+    embedding: Embedding = Embedding()
+    retrieval: Retrieval = Retrieval()
+    generation: Generation = Generation()
+    http: Http = Http()
+    delivery: Delivery = Delivery()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get("SOURCIER_CONFIG", "sourcier.toml"))
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path))
+
+
+def model_cache() -> Path:
+    """Where fetched models lie: ``$SOURCIER_CACHE``, else the user's cache folder."""
+    base = os.environ.get("SOURCIER_CACHE")
+    if base:
+        return Path(base) / "models"
+    home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return home / "sourcier" / "models"
+
+
+@cache
+def load() -> Settings:
+    """The settings of this process."""
+    return Settings()
