@@ -15,6 +15,8 @@ Method = Literal["dense", "bm25", "hybrid", "hybrid+rerank"]
 class Query(Frozen):
     """Fields that every interactive request may carry."""
 
+    SUBJECT: ClassVar[str]
+
     traceparent: str | None = None
 
 

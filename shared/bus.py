@@ -1,0 +1,266 @@
+"""The bus of one service: registers handlers with FastStream, pulls, publishes, asks, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.js import JetStreamContext
+from nats.js.errors import APIError
+from pydantic import BaseModel, ValidationError
+
+from shared import settings, telemetry
+from shared.admin import differences, security
+from shared.delivery import Invalid, Unavailable
+from shared.envelope import Event
+from shared.puller import Puller
+from shared.queries import Query, Refusal
+from shared.registry import decode, explain
+from shared.topology import Stage, stream_of
+from shared.worker import Worker
+
+log = structlog.get_logger()
+
+PUBLISH_TIMEOUT = 5.0
+CHECK_EVERY = 10.0
+TOO_LARGE = 10054
+"""JetStream's error code for a message over the stream's ``max_msg_size``."""
+MEDIA_TYPE = "application/cloudevents+json"
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+A = TypeVar("A", bound=BaseModel)
+
+
+class TopologyDiffers(SystemExit):
+    """The broker's streams or consumers are not those of the topology."""
+
+
+class Bus:
+    """What a service hears, says, asks and answers."""
+
+    def __init__(self, service: str, config: settings.Settings) -> None:
+        self.service = service
+        self.closed = asyncio.Event()
+        self._config = config
+        self._stages: list[tuple[Stage, Any]] = []
+        self._pullers: dict[str, Puller] = {}
+        self._checks: asyncio.Task[None] | None = None
+        self._checked = time.monotonic()
+        self.broker = NatsBroker(
+            config.nats.url,
+            name=f"sourcier-{service}",
+            security=security(config.nats),
+            inbox_prefix=f"_INBOX_{service}",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            error_cb=self._failed,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+            closed_cb=self._closed,
+            logger=None,
+        )
+
+    # -- what handlers.py uses ---------------------------------------------------------------
+
+    def hears(self, stage: Stage) -> Callable[[Handler], Handler]:
+        """Register the handler of ``stage``: it gets the decoded event; returning means done."""
+
+        async def decoded(message: NatsMessage) -> Event:
+            event = decode(message.body)
+            if not isinstance(event, stage.event):
+                raise Invalid(f"{event.type} on the subject of {stage.event.TYPE}")
+            structlog.contextvars.bind_contextvars(event=str(event.id), subject=event.subject)
+            return event
+
+        subscriber = self.broker.subscriber(
+            stage.subject,
+            durable=stage.durable,
+            stream=JStream(stage.stream.name, declare=False),
+            pull_sub=PullSub(),
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            decoder=decoded,
+        )
+        self._stages.append((stage, subscriber))
+
+        def register(handler: Handler) -> Handler:
+            subscriber(handler)
+            return handler
+
+        return register
+
+    def answers(self, query: type[Query]) -> Callable[[Handler], Handler]:
+        """Register the answer to an interactive request; replicas share the requests."""
+
+        async def decoded(message: NatsMessage) -> Query | Refusal:
+            try:
+                return query.model_validate_json(message.body)
+            except ValidationError as error:
+                return Refusal(code="invalid", detail=explain(error))
+
+        def register(handler: Handler) -> Handler:
+            async def answer(request: Any) -> bytes:
+                return (await _answered(handler, request)).model_dump_json().encode()
+
+            self.broker.subscriber(
+                query.SUBJECT, queue=self.service, max_workers=64, decoder=decoded
+            )(answer)
+            return handler
+
+        return register
+
+    async def say(self, event: Event) -> None:
+        """Publish ``event`` and wait for the stream's word; a repetition is dropped there.
+
+        Raises ``Unavailable`` when the broker does not confirm or its stream is full, and
+        ``Invalid`` when the event is larger than the stream takes.
+        """
+        body = event.model_dump_json().encode()
+        try:
+            await self._jetstream.publish(
+                event.nats_subject(),
+                body,
+                timeout=PUBLISH_TIMEOUT,
+                stream=stream_of(type(event)).name,
+                headers={
+                    "Nats-Msg-Id": str(event.id),
+                    "content-type": "application/cloudevents+json",
+                },
+            )
+        except APIError as error:
+            if error.err_code == TOO_LARGE:
+                raise Invalid(f"{event.type} of {len(body)} bytes is too large: {error}") from error
+            raise Unavailable(f"stream refuses {event.type}: {error.description}") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable(f"broker did not confirm {event.type}: {error!r}") from error
+        telemetry.SAID.labels(event.type).inc()
+
+    async def ask(
+        self,
+        query: Query,
+        answer: type[A],
+        timeout: float = 5.0,  # noqa: ASYNC109 - the broker's own request timeout
+    ) -> A:
+        """Ask another service and wait ``timeout`` s.
+
+        Raises ``Unavailable`` without an answer, ``Invalid`` when the request is refused.
+        """
+        try:
+            reply = await self._connection.request(
+                query.SUBJECT, query.model_dump_json().encode(), timeout=timeout
+            )
+        except NoRespondersError as error:
+            raise Unavailable(f"nobody answers {query.SUBJECT}") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable(f"no answer on {query.SUBJECT} in {timeout} s: {error!r}") from error
+        return _read(reply.data, answer)
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect (waiting for the broker as long as it takes) and check the topology."""
+        await self.broker.connect()
+        found = await differences(self._jetstream, self._config, [s for s, _ in self._stages])
+        if found:
+            raise TopologyDiffers(
+                "the broker differs from the topology; run `sourcier topology apply`:\n  "
+                + "\n  ".join(found)
+            )
+
+    async def start(self) -> None:
+        """Register with FastStream and begin to fetch."""
+        for stage, subscriber in self._stages:
+            worker = Worker(self._connection, stage, subscriber.process_message, self.say)
+            puller = Puller(self._connection, stage, worker)
+            worker.puller = puller
+            await puller.open()
+            # With a subscription of its own FastStream creates no consumer and no pull loop.
+            subscriber.subscription = puller.subscription
+            self._pullers[stage.durable] = puller
+        await self.broker.start()
+        for puller in self._pullers.values():
+            puller.start()
+        self._checks = asyncio.create_task(self._check(), name="check consumers")
+
+    async def stop(self) -> None:
+        """Stop fetching, finish or hand back what is in hand, flush, close."""
+        if self._checks:
+            self._checks.cancel()
+        deadline = self._config.delivery.drain
+        handed_back = await asyncio.gather(*(p.stop(deadline) for p in self._pullers.values()))
+        log.info("drained", handed_back=sum(handed_back))
+        for _, subscriber in self._stages:
+            subscriber.subscription = None
+        await self.broker.stop()
+
+    def silence(self) -> float:
+        """Seconds since the broker last served the slowest stage: the age that liveness is."""
+        last = [p.last_fetch for p in self._pullers.values() if not p.held] or [time.monotonic()]
+        return time.monotonic() - min(*last, self._checked) if self._pullers else 0.0
+
+    async def _check(self) -> None:
+        """Ask for each consumer's state: the lag metric, and proof that it still exists."""
+        while True:
+            try:
+                for stage, _ in self._stages:
+                    info = await self._jetstream.consumer_info(stage.stream.name, stage.durable)
+                    telemetry.PENDING.labels(stage.durable).set(info.num_pending or 0)
+                self._checked = time.monotonic()
+            except (NatsError, TimeoutError) as error:
+                log.warning("consumers not seen", error=repr(error))
+            await asyncio.sleep(CHECK_EVERY)
+
+    @property
+    def _connection(self) -> Client:
+        return self.broker.config.broker_config.connection_state.connection
+
+    @property
+    def _jetstream(self) -> JetStreamContext:
+        return self.broker.config.broker_config.connection_state.stream
+
+    async def _failed(self, error: Exception) -> None:
+        log.warning("broker connection", error=repr(error))
+
+    async def _disconnected(self) -> None:
+        log.warning("broker disconnected")
+
+    async def _reconnected(self) -> None:
+        log.info("broker reconnected")
+        for puller in self._pullers.values():
+            puller.renew()
+
+    async def _closed(self) -> None:
+        self.closed.set()
+
+
+async def _answered(handler: Callable[..., Awaitable[Any]], request: Any) -> BaseModel:
+    if isinstance(request, Refusal):
+        return request
+    try:
+        answer: BaseModel = await handler(request)
+    except Invalid as error:
+        return Refusal(code="invalid", detail=str(error))
+    except Unavailable as error:
+        return Refusal(code="unavailable", detail=str(error))
+    except Exception as error:  # noqa: BLE001 - the asker must hear of any failure at once
+        log.error("request failed", error=repr(error))
+        return Refusal(code="failed", detail=repr(error))
+    return answer
+
+
+def _read(body: bytes, answer: type[A]) -> A:
+    try:
+        refusal = Refusal.model_validate_json(body)
+    except ValidationError:
+        return answer.model_validate_json(body)
+    if refusal.code == "invalid":
+        raise Invalid(refusal.detail)
+    raise Unavailable(refusal.detail)

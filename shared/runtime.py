@@ -1,0 +1,174 @@
+"""Runs one service: settings, logs, bus, HTTP for health and metrics, an orderly stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+import uvicorn
+from prometheus_client import make_asgi_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from shared import settings, telemetry
+from shared.bus import Bus, TopologyDiffers
+from shared.delivery import Unavailable
+
+log = structlog.get_logger()
+
+Probe = Callable[[], Awaitable[None]]
+SILENT_FOR = 60.0
+"""Seconds without a sign of the broker after which the service says it is not alive."""
+PROBE_EVERY = 1.0
+
+
+@dataclass
+class Parts:
+    """What a service brings: its HTTP API, and probes of what it needs (``Unavailable``)."""
+
+    api: ASGIApp | None = None
+    needs: dict[str, Probe] = field(default_factory=dict)
+
+
+Build = Callable[[settings.Settings, Bus], AbstractAsyncContextManager[Parts]]
+
+
+def run(service: str, build: Build) -> None:
+    """Run ``service`` until SIGTERM or Ctrl-C; exits 1 when it cannot go on."""
+    config = settings.load()
+    telemetry.configure(config.log, service)
+    sys.exit(asyncio.run(_serve(service, config, build)))
+
+
+async def _serve(service: str, config: settings.Settings, build: Build) -> int:
+    bus = Bus(service, config)
+    life = _Life(bus, config, build)
+    app = Starlette(routes=life.routes(), lifespan=life.lifespan)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=config.http.host,
+            port=config.http.port,
+            log_level="warning",
+            timeout_graceful_shutdown=int(config.delivery.drain),
+        )
+    )
+    life.stop = lambda: setattr(server, "should_exit", True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, life.stop)
+    await server.serve()
+    return life.exit_code if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they end a drained process as if it was killed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Life:
+    """From the first connection to the last flush."""
+
+    def __init__(self, bus: Bus, config: settings.Settings, build: Build) -> None:
+        self._bus = bus
+        self._config = config
+        self._build = build
+        self._api: ASGIApp | None = None
+        self._needs: dict[str, Probe] = {}
+        self._state = "starting"
+        self.exit_code = 0
+        self.stop: Callable[[], None] = lambda: None
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/healthz", self._health),
+            Route("/readyz", self._ready),
+            Mount("/metrics", make_asgi_app()),
+            Mount("/", self._call_api),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._live(), name="service")
+        try:
+            yield
+        finally:
+            self._state = "stopping"
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _live(self) -> None:
+        """The service's whole life beside its HTTP server; a failure ends the process."""
+        try:
+            async with self._build(self._config, self._bus) as parts:
+                self._api, self._needs = parts.api, parts.needs
+                await self._await_needs()
+                await self._bus.connect()
+                await self._bus.start()
+                self._state = "running"
+                log.info("running")
+                try:
+                    await self._bus.closed.wait()
+                    log.error("broker connection closed for good")
+                finally:
+                    await asyncio.shield(self._bus.stop())
+        except TopologyDiffers as error:
+            log.error("refused to start", reason=str(error))
+        except Exception as error:
+            log.error("service failed", error=repr(error), exc_info=True)
+        self.exit_code = 1
+        self.stop()
+
+    async def _await_needs(self) -> None:
+        """Wait until everything needed answers: a start in an outage uses up no attempt."""
+        for name, probe in self._needs.items():
+            told = False
+            while True:
+                try:
+                    await probe()
+                    break
+                except Unavailable as error:
+                    self._state = f"waiting for {name}: {error}"
+                    if not told:
+                        log.warning("waiting", need=name, reason=str(error))
+                        told = True
+                    await asyncio.sleep(PROBE_EVERY)
+
+    async def _health(self, _request: Request) -> JSONResponse:
+        silent = self._bus.silence()
+        alive = silent < SILENT_FOR
+        body = {"alive": alive, "state": self._state, "silent_seconds": round(silent, 1)}
+        return JSONResponse(body, status_code=200 if alive else 503)
+
+    async def _ready(self, _request: Request) -> JSONResponse:
+        running = self._state == "running"
+        problems = {} if not running else await self._problems()
+        ready = running and not problems
+        body = {"ready": ready, "state": self._state, "problems": problems}
+        return JSONResponse(body, status_code=200 if ready else 503)
+
+    async def _problems(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, probe in self._needs.items():
+            try:
+                await asyncio.wait_for(probe(), 3)
+            except (Unavailable, TimeoutError) as error:
+                found[name] = str(error) or "no answer in 3 s"
+        return found
+
+    async def _call_api(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # ASGI
+        if self._api is None:
+            response = JSONResponse({"detail": self._state}, status_code=503)
+            await response(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)
