@@ -1,0 +1,160 @@
+"""Mail headers as plain text: decoded, unfolded, never raising on odd input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import errors
+from email.header import decode_header
+from email.message import EmailMessage
+from email.utils import getaddresses, parsedate_to_datetime
+
+from services.ingest.charsets import decode, printable
+
+Fields = tuple[tuple[str, str], ...]
+
+MAX_ADDRESSES = 500
+_ID = re.compile(r"<([^<>\s]{1,900})>")
+_BARE_ADDRESS = re.compile(r"[\w.+%=-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*")
+_FOLD = re.compile(r"\s*[\r\n]+\s*")
+_KNOWN = frozenset(
+    {"from", "to", "cc", "subject", "date", "message-id", "received", "return-path", "mime-version"}
+    | {"content-type", "sender", "reply-to", "delivered-to", "x-mailer"}
+)
+# What the standard parser is known to raise on hostile header values (CPython issues on
+# _header_value_parser and decode_header), besides its own MessageError.
+_PARSER_ERRORS = (errors.MessageError, ValueError, TypeError, LookupError, AttributeError)
+
+
+def decoded_headers(message: EmailMessage) -> Iterator[tuple[str, str]]:
+    """Every header of `message` in order, its value decoded and unfolded."""
+    for name, raw in message.raw_items():
+        yield printable(name), decoded(str(raw))
+
+
+def decoded(raw: str) -> str:
+    """One raw header value: raw 8-bit text and RFC 2047 words decoded, folds removed."""
+    flat = _FOLD.sub(" ", _eight_bit(raw)).strip()
+    if "=?" not in flat:
+        return printable(flat)
+    try:
+        pieces = decode_header(flat)
+    except _PARSER_ERRORS:
+        return printable(flat)
+    return printable("".join(_piece(text, charset) for text, charset in pieces))
+
+
+def _piece(text: str | bytes, charset: str | None) -> str:
+    if isinstance(text, str):
+        return text
+    if charset is None:
+        # decode_header gives the text between encoded words as raw-unicode-escape bytes.
+        return text.decode("raw-unicode-escape", "replace")
+    return decode(text, charset)[0]
+
+
+def _eight_bit(raw: str) -> str:
+    if raw.isascii():
+        return raw
+    return decode(raw.encode("utf-8", "surrogateescape"), None)[0]
+
+
+def is_mail(fields: Fields) -> bool:
+    """Whether the headers hold at least one that only a message has."""
+    return any(name in _KNOWN for name, _ in fields)
+
+
+def value(fields: Fields, name: str) -> str:
+    """The first value of `name`, or ""."""
+    return next((text for key, text in fields if key == name), "")
+
+
+def one_line(text: str) -> str:
+    """`text` with its runs of spaces, tabs and line ends made single spaces."""
+    return " ".join(text.split())
+
+
+def ids(fields: Fields, name: str) -> tuple[str, ...]:
+    """The message ids of a header, without angle brackets, each once."""
+    return tuple(dict.fromkeys(_ID.findall(value(fields, name))))
+
+
+def first_id(fields: Fields, name: str) -> str:
+    """The first message id of a header; some programs leave the brackets away."""
+    found = ids(fields, name)
+    if found:
+        return found[0]
+    words = value(fields, name).split()
+    return words[0].strip("<>") if words and "@" in words[0] else ""
+
+
+def addresses(fields: Fields, name: str) -> tuple[tuple[str, str], ...]:
+    """(address, display name) of each mailbox of a header, at most MAX_ADDRESSES."""
+    values = [text for key, text in fields if key == name]
+    pairs = [(address, one_line(label)) for label, address in getaddresses(values)]
+    found = [(address.strip().lower(), label) for address, label in pairs if "@" in address]
+    if not found:
+        # Newer Pythons give nothing for a header with one bad address in it.
+        bare = (match.lower() for text in values for match in _BARE_ADDRESS.findall(text))
+        found = [(address, "") for address in bare]
+    return tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
+
+
+def date(text: str) -> datetime | None:
+    """The date in UTC, or None when it cannot be read; no zone given means UTC."""
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def charset(part: EmailMessage) -> str | None:
+    """The declared charset of a part, or None."""
+    try:
+        return part.get_content_charset()
+    except _PARSER_ERRORS:
+        return None
+
+
+def file_name(part: EmailMessage) -> str:
+    """The file name a part declares, without folders, or ""."""
+    try:
+        name = part.get_filename() or ""
+    except _PARSER_ERRORS:
+        return ""
+    return one_line(decoded(name)).replace("\\", "/").rsplit("/", 1)[-1][:200]
+
+
+def is_flowed(part: EmailMessage) -> bool:
+    """Whether a text part is `format=flowed` (RFC 3676)."""
+    try:
+        return str(part.get_param("format", "")).lower() == "flowed"
+    except _PARSER_ERRORS:
+        return False
+
+
+def unfolded(text: str) -> str:
+    """RFC 3676: soft line breaks removed, quotes kept; `-- ` stays a line of its own."""
+    lines: list[str] = []
+    joining = False
+    for line in printable(text).split("\n"):
+        quote = re.match(r"(?:> ?)*", line)
+        depth = quote.group().count(">") if quote else 0
+        body = line[quote.end() :] if depth and quote else line.removeprefix(" ")
+        if joining and lines and depth == 0 and body != "-- ":
+            lines[-1] += body
+        else:
+            lines.append(line if depth else body)
+        joining = depth == 0 and body.endswith(" ") and body != "-- "
+    return "\n".join(lines)
+
+
+def serialised(message: EmailMessage) -> bytes:
+    """A forwarded message as bytes, for the parsers of documents."""
+    try:
+        return message.as_bytes()
+    except (*_PARSER_ERRORS, RecursionError):
+        body = message.get_payload(decode=True)
+        return body if isinstance(body, bytes) else b""

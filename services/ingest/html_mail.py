@@ -1,0 +1,145 @@
+"""The text of an HTML mail: what a reader sees, with links, lists and quotes kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+MAX_DEPTH = 400
+_SKIPPED = frozenset(
+    {
+        "head",
+        "script",
+        "style",
+        "title",
+        "template",
+        "noscript",
+        "svg",
+        "object",
+        "iframe",
+        "select",
+    }
+)
+_BLOCKS = frozenset(
+    {"p", "div", "tr", "table", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"}
+    | {"section", "article", "header", "footer", "address", "center", "dl", "dt", "dd", "pre", "hr"}
+    | {"form", "fieldset", "figure", "main", "nav", "aside", "tbody", "thead"}
+)
+_SPACED = frozenset({"p", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"})
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all"
+    r"|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)"
+    r"|font-size\s*:\s*0(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|!|$)|max-height\s*:\s*0(?:px)?\s*(?:;"
+    r"|!|$)",
+    re.IGNORECASE,
+)
+_RUNS = re.compile(r"[ \t\r\n\f]+")
+
+
+@dataclass
+class _Writer:
+    """Lines under construction, each with the quote marks it stands behind."""
+
+    lines: list[str] = field(default_factory=list)
+    current: str = ""
+    quotes: int = 0
+
+    def text(self, text: str) -> None:
+        piece = _RUNS.sub(" ", text)
+        if not self.current or self.current.endswith(" "):
+            piece = piece.lstrip(" ")
+        self.current += piece
+
+    def line_end(self) -> None:
+        self.lines.append("> " * self.quotes + self.current.rstrip(" "))
+        self.current = ""
+
+    def block(self, spaced: bool) -> None:
+        if self.current.strip():
+            self.line_end()
+        if spaced and self.lines and self.lines[-1].strip("> "):
+            self.line_end()
+        self.current = ""
+
+    def result(self) -> str:
+        self.block(spaced=False)
+        return "\n".join(self.lines).strip("\n")
+
+
+def html_to_text(html: str) -> str:
+    """The visible text of `html`; `> ` before quoted blocks, `- ` before items, `text (url)`."""
+    body = LexborHTMLParser(html).body
+    writer = _Writer()
+    if body is not None:
+        _walk(body, writer)
+    return writer.result()
+
+
+def _walk(root: LexborNode, writer: _Writer) -> None:
+    # An explicit stack: a mail may nest its elements as deep as it likes.
+    stack: list[tuple[LexborNode, bool]] = [(root, False)]
+    while stack:
+        node, leaving = stack.pop()
+        if leaving:
+            _leave(node, writer)
+            continue
+        if not _enter(node, writer):
+            continue
+        stack.append((node, True))
+        child = node.last_child
+        while child is not None:
+            stack.append((child, False))
+            child = child.prev
+
+
+def _enter(node: LexborNode, writer: _Writer) -> bool:
+    """Write what comes before the node's children; whether they are to be visited."""
+    tag = node.tag or ""
+    if tag == "-text":
+        writer.text(node.text_content or "")
+        return False
+    if tag in _SKIPPED or tag.startswith(("-", "!")) or _is_hidden(node):
+        return False
+    if tag == "br":
+        writer.line_end()
+        return False
+    if tag in _BLOCKS:
+        writer.block(tag in _SPACED)
+    if tag == "hr":
+        writer.text("_" * 32)
+        writer.line_end()
+    elif tag == "li":
+        writer.text("- ")
+    elif tag == "blockquote":
+        writer.quotes += 1
+    elif tag in {"td", "th"} and writer.current and not writer.current.endswith(" "):
+        writer.text(" ")
+    return True
+
+
+def _leave(node: LexborNode, writer: _Writer) -> None:
+    tag = node.tag or ""
+    if tag == "a":
+        _link(node, writer)
+    if tag in _BLOCKS:
+        writer.block(tag in _SPACED and tag != "blockquote")
+    if tag == "blockquote":
+        writer.quotes = max(0, writer.quotes - 1)
+
+
+def _link(node: LexborNode, writer: _Writer) -> None:
+    target = (node.attributes.get("href") or "").strip()
+    label = " ".join((node.text() or "").split())
+    shown = target.removeprefix("https://").removeprefix("http://").rstrip("/")
+    if target.startswith(("http://", "https://")) and label and shown not in label:
+        writer.text(f" ({target})")
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    attributes = node.attributes
+    if "hidden" in attributes:
+        return True
+    style = attributes.get("style")
+    return bool(style) and bool(_HIDDEN.search(style or ""))

