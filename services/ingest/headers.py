@@ -15,7 +15,7 @@ from services.ingest.charsets import decode, printable
 Fields = tuple[tuple[str, str], ...]
 
 MAX_ADDRESSES = 500
-_ID = re.compile(r"<([^<>\s]{1,900})>")
+_ID = re.compile(r"<[^<>\s]{1,900}>")
 _BARE_ADDRESS = re.compile(r"[\w.+%=-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*")
 _FOLD = re.compile(r"\s*[\r\n]+\s*")
 _KNOWN = frozenset(
@@ -76,17 +76,17 @@ def one_line(text: str) -> str:
 
 
 def ids(fields: Fields, name: str) -> tuple[str, ...]:
-    """The message ids of a header, without angle brackets, each once."""
+    """The message ids of a header in their angle brackets, each once."""
     return tuple(dict.fromkeys(_ID.findall(value(fields, name))))
 
 
 def first_id(fields: Fields, name: str) -> str:
-    """The first message id of a header; some programs leave the brackets away."""
+    """The first message id of a header, in brackets even where a program left them away."""
     found = ids(fields, name)
     if found:
         return found[0]
     words = value(fields, name).split()
-    return words[0].strip("<>") if words and "@" in words[0] else ""
+    return f"<{words[0].strip('<>')}>" if words and "@" in words[0] else ""
 
 
 def addresses(fields: Fields, name: str) -> tuple[tuple[str, str], ...]:

@@ -61,7 +61,10 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Mail:
-    """One message as it was read; "" and None where it does not say."""
+    """One message as it was read; "" and None where it does not say.
+
+    Message ids keep their angle brackets; names in `headers` are lower-case, values decoded.
+    """
 
     message_id: str
     in_reply_to: str

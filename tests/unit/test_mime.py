@@ -41,9 +41,9 @@ def test_fields_of_an_ordinary_mail() -> None:
         Cc="Élu <elu@valcourt.example>",
     )
     read = read_mail(message.as_bytes(), LIMITS)
-    assert read.message_id == "b@valcourt.example"
-    assert read.in_reply_to == "a@programme.example"
-    assert read.references == ("z@programme.example", "a@programme.example")
+    assert read.message_id == "<b@valcourt.example>"
+    assert read.in_reply_to == "<a@programme.example>"
+    assert read.references == ("<z@programme.example>", "<a@programme.example>")
     assert read.sender == Address("mairie@valcourt.example", "Mairie de Valcourt")
     assert read.reply_to == (Address("travaux@valcourt.example", "Service technique"),)
     assert [address.address for address in read.recipients] == [
