@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Base64Bytes, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from shared.envelope import Event, Frozen, ObjectKey, Sha256, Slug
+from shared.envelope import Event, Frozen, InlineBytes, ObjectKey, Sha256, Slug
 from shared.events import Timings
 from shared.routing import (
     ClaimCheck,
@@ -151,7 +151,7 @@ class MessageDeadData(Frozen):
     attempt: int = Field(ge=1)
     error: str
     reason: str
-    payload: Base64Bytes
+    payload: InlineBytes
     headers: dict[str, str] = Field(default_factory=dict)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Base64Bytes, model_validator
+from pydantic import model_validator
 
-from shared.envelope import Event, Frozen, ObjectKey, Slug
+from shared.envelope import Event, Frozen, InlineBytes, ObjectKey, Slug
 from shared.records import DocumentBlock, MailBlock
 
 
 class ClaimCheck(Frozen):
     """A body inline in base64 or by object key: exactly one of the two."""
 
-    content: Base64Bytes | None = None
+    content: InlineBytes | None = None
     key: ObjectKey | None = None
 
     @model_validator(mode="after")
