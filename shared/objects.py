@@ -50,6 +50,8 @@ class S3Objects:
     """An S3 bucket through minio-py (blocking calls run in threads)."""
 
     def __init__(self, config: settings.Objects) -> None:
+        if not config.secret_key.get_secret_value():
+            raise ValueError("the object store needs SOURCIER_OBJECTS__SECRET_KEY")
         timeout = urllib3.Timeout(connect=3, read=30)
         pool = urllib3.PoolManager(timeout=timeout, maxsize=16, retries=urllib3.Retry(0))
         self._bucket = config.bucket

@@ -1,0 +1,69 @@
+"""One contract for the object store in memory and the real S3 server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from shared.delivery import Invalid, Unavailable
+from shared.objects import MemoryObjects, Missing, ObjectStore, S3Objects
+from shared.settings import Objects
+
+
+@pytest.fixture(params=["memory", "s3"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
+    if request.param == "memory":
+        yield MemoryObjects()
+        return
+    real = S3Objects(request.getfixturevalue("s3"))
+    await real.ready()
+    yield real
+
+
+async def test_put_get_remove(store: ObjectStore) -> None:
+    key = f"mails/é {uuid.uuid4()}.eml"
+    assert not await store.exists(key)
+    with pytest.raises(Missing, match="no object"):
+        await store.get(key)
+    await store.put(key, b"one")
+    await store.put(key, b"two", "message/rfc822")
+    assert await store.get(key) == b"two"
+    assert await store.exists(key)
+    await store.remove(key)
+    await store.remove(key)
+    assert not await store.exists(key)
+
+
+async def test_empty_and_large_bodies(store: ObjectStore) -> None:
+    large = bytes(range(256)) * 40_000  # 10 MB
+    for body in (b"", large):
+        await store.put("documents/body", body)
+        assert await store.get("documents/body") == body
+
+
+async def test_keys_lists_a_prefix(store: ObjectStore) -> None:
+    prefix = f"chunks/{uuid.uuid4()}"
+    wanted = {f"{prefix}/{n}" for n in range(3)}
+    for key in (*wanted, f"{prefix}-other"):
+        await store.put(key, b"x")
+    assert {key async for key in store.keys(f"{prefix}/")} == wanted
+
+
+async def test_missing_is_invalid_input() -> None:
+    assert issubclass(Missing, Invalid)
+
+
+async def test_a_store_that_is_down_is_unavailable() -> None:
+    gone = S3Objects(Objects(endpoint="127.0.0.1:9", secret_key=SecretStr("none")))
+    for call in (gone.get("a"), gone.put("a", b""), gone.ready(), gone.exists("a")):
+        with pytest.raises(Unavailable, match="does not answer"):
+            await call
+
+
+async def test_wrong_keys_are_refused(s3: Objects) -> None:
+    wrong = S3Objects(s3.model_copy(update={"access_key": "nobody"}))
+    with pytest.raises(Unavailable, match="object store"):
+        await wrong.get("a")
