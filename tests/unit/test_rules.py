@@ -71,7 +71,6 @@ IO_IN_STANDARD_LIBRARY = {
     "shutil",
     "tempfile",
     "multiprocessing",
-    "threading",
 }
 
 
