@@ -1,0 +1,1 @@
+"""How Sourcier is run: embedded servers, images, manifests, migrations."""

