@@ -93,31 +93,35 @@ class PostgresServer:
         self.execute(f'CREATE DATABASE "{database}"')
         return True
 
+    def create_role(self, role: str, database: str) -> None:
+        """A role that may make a schema of its own in ``database`` and sees no other's."""
+        if not self.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):  # noqa: S608 - our own name
+            self.execute(f'CREATE ROLE "{role}" LOGIN')
+        self.execute(f'GRANT CONNECT, CREATE ON DATABASE "{database}" TO "{role}"')
+
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, everything is flushed."""
         if self.process:
             stop(self.process, 20, signal.SIGINT)
 
 
-def migrate(dsn: str, root: Path = MIGRATIONS) -> list[str]:
-    """Apply each service's plain SQL migrations, each with its own table of what was applied.
+def migrate(dsn: str, folder: Path) -> None:
+    """Apply the plain SQL migrations in ``folder``, which has the name of its schema.
 
-    Returns the services whose migrations were run. Raises ``StartFailed`` with dbmate's words.
+    What was applied is remembered in the schema itself. Raises ``StartFailed`` with dbmate's words.
     """
-    folders = sorted(f for f in root.iterdir() if any(f.glob("*.sql"))) if root.is_dir() else []
     url = dsn + ("&" if "?" in dsn else "?") + "sslmode=disable"
-    for folder in folders:
-        command: list[str | Path] = [program("dbmate"), "--url", url, "--migrations-dir", folder]
-        options = ["--migrations-table", f"migrations_{folder.name}", "--no-dump-schema"]
-        done = subprocess.run(  # noqa: S603 - our own command
-            [*command, *options, "--migration-lock", "migrate"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise StartFailed(f"migrations of {folder.name}: {done.stderr or done.stdout}")
-    return [folder.name for folder in folders]
+    command: list[str | Path] = [program("dbmate"), "--url", url, "--migrations-dir", folder]
+    options = ["--migrations-table", f"{folder.name}.schema_migrations", "--no-dump-schema"]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*command, *options, "--migration-lock", "migrate"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+    )
+    if done.returncode:
+        raise StartFailed(f"migrations of {folder.name}: {done.stderr or done.stdout}")
 
 
 def _environment() -> dict[str, str]:

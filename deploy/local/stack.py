@@ -1,0 +1,110 @@
+"""The three servers of a local stack and the environment in which services find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from deploy.local import keys, permissions
+from deploy.local.folder import DataFolder
+from deploy.local.nats import NatsServer
+from deploy.local.postgres import MIGRATIONS, PostgresServer, migrate
+from deploy.local.s3 import PORTS, S3Server
+from shared import admin, settings
+
+SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
+SCHEMA_OF = {"ingest": "intake", "feedback": "feedback"}
+"""PostgreSQL schema of a service, owned by a role of the same name: no other may read it."""
+ENVIRONMENT = "local"
+DATABASE = "sourcier"
+BUCKET = "sourcier"
+ACCESS_KEY = "sourcier"
+Server = NatsServer | PostgresServer | S3Server
+
+
+class Stack:
+    """nats-server, PostgreSQL and S3 in one data folder, each with generated secrets."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder = folder
+        names = ["nats", *PORTS, *SERVICES]
+        self.ports = folder.ports(names)
+        public = keys.nkey_seeds(folder.secrets, permissions.USERS)
+        self._s3_secret = keys.password(folder.secrets, "s3-secret-key")
+        path, logs = folder.path, folder.logs
+        self.nats = NatsServer(
+            path / "nats",
+            logs / "nats.log",
+            self.ports["nats"],
+            permissions.accounts(ENVIRONMENT, public),
+        )
+        self.postgres = PostgresServer(path / "postgres", logs / "postgres.log")
+        s3_ports = {name: self.ports[name] for name in PORTS}
+        self.s3 = S3Server(
+            path / "s3", logs / "s3.log", s3_ports, ACCESS_KEY, self._s3_secret, BUCKET
+        )
+        # A server ends with the thread that started it, so these threads live as long as we do.
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="servers")
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        return (self.nats, self.postgres, self.s3)
+
+    def start(self, started: Callable[[Server], None]) -> None:
+        """Start all three side by side and prepare them. Raises ``StartFailed``."""
+
+        def one(server: Server) -> None:
+            server.start()
+            started(server)
+
+        starting = [self._threads.submit(one, server) for server in self.servers]
+        wait(starting)  # all, so that none comes up after a failure has stopped the others
+        for done in starting:
+            done.result()
+        self._prepare_database()
+
+    def restart(self, server: Server) -> None:
+        """Start a server that died, on the same port. Raises ``StartFailed``."""
+        self._threads.submit(server.start).result()
+
+    def stop(self) -> None:
+        """Stop the servers; the services must have stopped before."""
+        for server in self.servers:
+            server.stop()
+        self._threads.shutdown()
+
+    def _prepare_database(self) -> None:
+        self.postgres.create_database(DATABASE)
+        for schema in SCHEMA_OF.values():
+            self.postgres.create_role(schema, DATABASE)
+        for schema in SCHEMA_OF.values():
+            if (MIGRATIONS / schema).is_dir():
+                migrate(self.postgres.dsn(DATABASE, schema), MIGRATIONS / schema)
+
+    async def apply_topology(self) -> list[str]:
+        """Declare streams and consumers. Returns what changed, in words."""
+        config = settings.Settings(
+            nats=settings.Nats(
+                url=self.nats.url, nkey_seed=self.folder.secrets / f"{permissions.OPERATOR}.nk"
+            )
+        )
+        return await admin.apply(config)
+
+    def environment(self, user: str) -> dict[str, str]:
+        """``SOURCIER_…`` variables for ``user``: a service or the operator."""
+        found = {
+            "SOURCIER_ENVIRONMENT": ENVIRONMENT,
+            "SOURCIER_NATS__URL": self.nats.url,
+            "SOURCIER_NATS__NKEY_SEED": str(self.folder.secrets / f"{user}.nk"),
+            "SOURCIER_OBJECTS__ENDPOINT": self.s3.endpoint,
+            "SOURCIER_OBJECTS__ACCESS_KEY": ACCESS_KEY,
+            "SOURCIER_OBJECTS__SECRET_KEY": self._s3_secret,
+            "SOURCIER_OBJECTS__BUCKET": BUCKET,
+            "SOURCIER_OBJECTS__SECURE": "false",
+            "SOURCIER_RETRIEVAL__PATH": str(self.folder.path / "index"),
+        }
+        if user in SCHEMA_OF:
+            found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
+        if user in SERVICES:
+            found["SOURCIER_HTTP__PORT"] = str(self.ports[user])
+        return found
