@@ -1,0 +1,1 @@
+"""Keeps the passages in an index and finds those that answer the questions of an e-mail."""
