@@ -13,19 +13,25 @@ from email.header import Header
 from email.message import Message
 from email.parser import HeaderParser
 
-_WORD = re.compile(r'("[^"]*"|[^<>,]+)(?=\s*<)')
+_NAME = re.compile(r"[^<>,]+(?=\s<)")
+_ADDRESSES = ("From", "To", "Cc", "Reply-To", "List-Id")
+
+
+def _encoded_name(match: re.Match[str]) -> str:
+    # As JavaMail and others do: one encoded word from the first to the last word that needs it, the rest in clear.
+    words = match.group(0).strip().split(" ")
+    odd = [i for i, word in enumerate(words) if not word.isascii()]
+    if odd:
+        span = slice(odd[0], odd[-1] + 1)
+        words[span] = [Header(" ".join(words[span]), "utf-8", maxlinelen=76).encode()]
+    return " " * match.group(0).startswith(" ") + " ".join(words)
 
 
 def _encoded(name: str, value: str) -> str:
     if value.isascii():
         return f"{name}: {value}"
-    if name in ("From", "To", "Cc", "Reply-To", "List-Id"):  # only the display name may be an encoded word
-
-        def word(match: re.Match[str]) -> str:
-            shown = match.group(0).strip().strip('"')
-            return shown if shown.isascii() else Header(shown, "utf-8", maxlinelen=70).encode()
-
-        return f"{name}: {_WORD.sub(word, value)}"
+    if name in _ADDRESSES:
+        return f"{name}: {_NAME.sub(_encoded_name, value)}"
     return f"{name}: {Header(value, 'utf-8', header_name=name, maxlinelen=75).encode()}"
 
 
