@@ -1,0 +1,1 @@
+"""Keeps mails, drafts and reviews; says what agents decided."""

@@ -1,0 +1,1 @@
+"""PostgreSQL behind the Protocols of `service.py` and `outbox.py`."""

@@ -1,0 +1,201 @@
+"""Drafts, reviews and outbox in PostgreSQL; each method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from services.feedback.adapters import rows, sql, write
+from services.feedback.adapters.connection import clean, storable, transaction
+from services.feedback.outbox import Say, say_one
+from services.feedback.records import (
+    DocumentState,
+    DraftSummary,
+    Figures,
+    MailOutcome,
+    Status,
+    StoredDraft,
+    StoredReview,
+)
+from services.feedback.reviewing import Conflict
+from services.feedback.service import Withdraw
+from shared.delivery import Unavailable
+from shared.envelope import Event
+from shared.events import MailSkippedData
+from shared.records import MailBlock
+from shared.registry import decode
+
+RELAY_LOCK = 7_163_001
+"""Advisory lock of the one relay that works at a time."""
+
+
+class PostgresDrafts:
+    """The Protocols `Drafts` and `Outbox`."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def ready(self) -> None:
+        """Returns when the database answers and has its tables; raises Unavailable."""
+        async with transaction(self._pool) as db:
+            await db.execute("select from feedback.outbox limit 1")
+
+    async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
+        async with transaction(self._pool) as db:
+            await write.put_mail(db, mail, withdraw)
+
+    async def save_skipped(self, skipped: MailSkippedData) -> None:
+        sender = skipped.sender
+        async with transaction(self._pool) as db:
+            await db.execute(
+                sql.PUT_SKIPPED,
+                skipped.mail_id,
+                skipped.mailbox,
+                clean(skipped.message_id),
+                clean(sender.address) if sender else "",
+                clean(sender.name) if sender else "",
+                clean(skipped.subject),
+                skipped.received,
+                skipped.reason,
+                clean(skipped.detail),
+            )
+
+    async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
+        mail = draft.data.mail
+        cited = write.cited_documents(draft)
+        async with transaction(self._pool) as db:
+            # Held until the end: the removal of a cited document comes wholly before or after.
+            await db.execute(
+                "select pg_advisory_xact_lock_shared(h) from (select hashtextextended(x::text, 1) h"
+                " from unnest($1::uuid[]) x order by 1) t",
+                cited,
+            )
+            await write.put_mail(db, mail, withdraw)
+            if not await write.put_draft(db, draft, cited):
+                return
+            why = await db.fetchval(
+                sql.OVERTAKEN, mail.thread_id, mail.mail_id, mail.received, cited
+            )
+            if why:
+                await write.take_back(db, draft, why, withdraw)
+
+    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
+        values = (clean(v) if isinstance(v, str) else v for v in dict(document).values())
+        async with transaction(self._pool) as db:
+            await db.execute(
+                "select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))",
+                document.document_id,
+            )
+            state = await db.fetchval(sql.PUT_DOCUMENT, *values)
+            if state != "removed":
+                return
+            found = await db.fetch(
+                sql.WAITING_CITING,
+                document.document_id,
+            )
+            for row in found:
+                await write.take_back(db, rows.draft(row), "document-removed", withdraw)
+
+    async def drafts(
+        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+    ) -> Sequence[DraftSummary]:
+        async with transaction(self._pool) as db:
+            found = await db.fetch(
+                sql.LIST,
+                status,
+                mailbox,
+                limit,
+                after,
+            )
+        return [rows.summary(row) for row in found]
+
+    async def draft(self, draft_id: UUID) -> StoredDraft | None:
+        async with transaction(self._pool) as db:
+            row = await db.fetchrow(f"{sql.DRAFT} where d.draft_id = $1", draft_id)
+        return rows.draft(row) if row else None
+
+    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
+        async with transaction(self._pool) as db:
+            row = await db.fetchrow(f"{sql.OUTCOME} where mail_id = $1", mail_id)
+        return rows.outcome(row) if row else None
+
+    async def documents(self, limit: int) -> Sequence[DocumentState]:
+        async with transaction(self._pool) as db:
+            found = await db.fetch(
+                f"{sql.DOCUMENT} order by submitted desc, document_id limit $1", limit
+            )
+        return [rows.document(row) for row in found]
+
+    async def figures(self) -> Figures:
+        async with transaction(self._pool) as db:
+            return Figures(
+                outcomes=await write.counts(db, "mails", "outcome"),
+                statuses=await write.counts(db, "drafts", "status"),
+                documents=await write.counts(db, "documents", "state"),
+                outbox=await db.fetchval(
+                    "select count(*) from feedback.outbox where said_at is null and refused is null"
+                ),
+                refused=await db.fetchval(
+                    "select count(*) from feedback.outbox where refused is not null"
+                ),
+            )
+
+    async def review(self, review_id: UUID) -> StoredReview | None:
+        async with transaction(self._pool) as db:
+            return await write.review(db, "review_id", review_id)
+
+    async def add_review(
+        self, review: StoredReview, events: Sequence[Event]
+    ) -> StoredReview | None:
+        data = review.review
+        async with transaction(self._pool) as db:
+            status = await db.fetchval(
+                "select status from feedback.drafts where draft_id = $1 for update", data.draft_id
+            )
+            known = await write.review(db, "draft_id", data.draft_id)
+            if known:
+                return known
+            if status == "withdrawn":
+                raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
+            await db.execute(
+                "insert into feedback.reviews values ($1, $2, $3, $4, $5::jsonb)",
+                data.review_id,
+                data.draft_id,
+                data.decision,
+                review.created,
+                storable(data.model_dump_json()),
+            )
+            await write.set_status(db, data.draft_id, data.decision, "")
+            for event in events:
+                await write.put_event(db, event)
+        return None
+
+    async def relay(self, say: Say, limit: int) -> int:
+        down: Unavailable | None = None
+        done = 0
+        async with transaction(self._pool) as db:
+            if not await db.fetchval("select pg_try_advisory_xact_lock($1)", RELAY_LOCK):
+                return 0
+            pending = await db.fetch(
+                "select position, event from feedback.outbox"
+                " where said_at is null and refused is null order by position limit $1",
+                limit,
+            )
+            for row in pending:
+                try:
+                    refused = await say_one(say, decode(row["event"].encode()))
+                except Unavailable as error:
+                    down = error
+                    break
+                await db.execute(
+                    "update feedback.outbox set refused = $2, said_at = case when $2::text is null"
+                    " then now() end where position = $1",
+                    row["position"],
+                    refused,
+                )
+                done += 1
+        if down:
+            raise down
+        return done

@@ -1,0 +1,39 @@
+"""Composition root of feedback: settings, PostgreSQL, the service, its API and its relay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.feedback.adapters.connection import open_pool
+from services.feedback.adapters.postgres import PostgresDrafts
+from services.feedback.api import build_api
+from services.feedback.handlers import register
+from services.feedback.outbox import Relay
+from services.feedback.service import FeedbackService
+from shared.bus import Bus
+from shared.clock import utcnow
+from shared.runtime import Parts, run
+from shared.settings import Settings
+
+
+@asynccontextmanager
+async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
+    """Everything that feedback needs, until it stops."""
+    pool = await open_pool(settings.postgres)
+    drafts = PostgresDrafts(pool)
+    relay = Relay(drafts, bus.say)
+    service = FeedbackService(drafts, utcnow, relay.wake)
+    register(bus, service)
+    saying = asyncio.create_task(relay.run(), name="outbox")
+    try:
+        yield Parts(api=build_api(service), needs={"database": drafts.ready})
+    finally:
+        saying.cancel()
+        await asyncio.gather(saying, return_exceptions=True)
+        await pool.close()
+
+
+if __name__ == "__main__":
+    run("feedback", build)

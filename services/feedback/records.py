@@ -1,0 +1,188 @@
+"""What feedback keeps and shows: mails' outcomes, drafts, reviews, documents, figures."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
+from shared.envelope import Frozen
+from shared.events import (
+    Decision,
+    DraftDeclined,
+    DraftDeclinedData,
+    DraftReady,
+    DraftReadyData,
+    ReviewRecordedData,
+)
+from shared.records import Address
+
+Outcome = Literal["pending", "draft", "declined", "skipped"]
+Status = Literal["waiting", "approved", "edited", "rejected", "withdrawn"]
+DocumentStatus = Literal["indexed", "rejected", "removed"]
+
+EXCERPT_CHARS = 240
+
+
+class MailOutcome(Frozen):
+    """What became of one e-mail; `detail` in French; `decided` is None while it is pending."""
+
+    mail_id: UUID
+    mailbox: str
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+    draft_id: UUID | None = None
+    subject: str = ""
+    sender: Address
+    received: AwareDatetime
+    decided: AwareDatetime | None = None
+
+
+class DraftSummary(Frozen):
+    """One line of the list of drafts; `status_detail` says why a draft was withdrawn."""
+
+    draft_id: UUID
+    mail_id: UUID
+    mailbox: str
+    request_id: int
+    outcome: Literal["draft", "declined"]
+    status: Status
+    status_detail: str = ""
+    subject: str
+    sender: Address
+    received: AwareDatetime
+    excerpt: str
+    evidence: float
+    engine: str
+    created: AwareDatetime
+
+
+class StoredReview(Frozen):
+    """A review as recorded, and when."""
+
+    created: AwareDatetime
+    review: ReviewRecordedData
+
+
+class StoredDraft(Frozen):
+    """A draft in full: the event's data as generate said it, and what an agent decided."""
+
+    draft_id: UUID
+    outcome: Literal["draft", "declined"]
+    status: Status
+    status_detail: str = ""
+    created: AwareDatetime
+    traceparent: str | None = None
+    ready: DraftReadyData | None = None
+    declined: DraftDeclinedData | None = None
+    review: StoredReview | None = None
+
+    @property
+    def data(self) -> DraftReadyData | DraftDeclinedData:
+        """Whichever of the two this draft is."""
+        found = self.ready or self.declined
+        if found is None:
+            raise ValueError(f"draft {self.draft_id} is neither ready nor declined")
+        return found
+
+    @property
+    def text(self) -> str:
+        """The draft's text as generate rendered it; "" for a declined one."""
+        return self.ready.text if self.ready else ""
+
+
+class DocumentState(Frozen):
+    """The last heard of a document; `submitted` is the time of removal for a removed one."""
+
+    document_id: UUID
+    state: DocumentStatus
+    collection: str
+    name: str = ""
+    title: str = ""
+    url: str | None = None
+    audience: str = "public"
+    submitted: AwareDatetime
+    sha256: str = ""
+    chunks: int = 0
+    code: str = ""
+    detail: str = ""
+
+
+class Figures(Frozen):
+    """Counts for the status page; `outbox` events wait to be said, `refused` never will be."""
+
+    outcomes: dict[Outcome, int]
+    statuses: dict[Status, int]
+    documents: dict[DocumentStatus, int]
+    outbox: int = Field(ge=0)
+    refused: int = Field(ge=0)
+
+
+class ReviewWish(Frozen):
+    """What an agent decides, as the API takes it.
+
+    `final_text` may be left out to approve the draft as it is; `review_id` makes a repeated
+    request the same review, without it the draft, the decision and the text do.
+    """
+
+    decision: Decision
+    final_text: str | None = Field(default=None, max_length=100_000)
+    reasons: tuple[str, ...] = ()
+    reviewer: str = Field(default="agent", min_length=1, max_length=64)
+    seconds: float | None = Field(default=None, ge=0)
+    review_id: UUID | None = None
+
+
+def stored(event: DraftReady | DraftDeclined) -> StoredDraft:
+    """The draft that an event brings."""
+    data = event.data
+    ready = data if isinstance(data, DraftReadyData) else None
+    declined = data if isinstance(data, DraftDeclinedData) else None
+    return StoredDraft(
+        draft_id=data.draft_id,
+        outcome="draft" if ready else "declined",
+        status="waiting",
+        created=event.time,
+        traceparent=event.traceparent,
+        ready=ready,
+        declined=declined,
+    )
+
+
+def document_state(event: DocumentIndexed | DocumentRejected | DocumentRemoved) -> DocumentState:
+    """The state that a document event brings."""
+    if isinstance(event, DocumentIndexed):
+        block = event.data.document
+        return DocumentState(
+            document_id=block.document_id,
+            state="indexed",
+            collection=block.collection,
+            name=block.name,
+            title=block.title,
+            url=block.url,
+            audience=block.audience,
+            submitted=block.version.submitted,
+            sha256=block.version.sha256,
+            chunks=event.data.count,
+        )
+    if isinstance(event, DocumentRejected):
+        rejected = event.data
+        return DocumentState(
+            document_id=rejected.document_id,
+            state="rejected",
+            collection=rejected.collection,
+            name=rejected.name,
+            url=rejected.url,
+            submitted=rejected.submitted,
+            code=rejected.code,
+            detail=rejected.detail,
+        )
+    return DocumentState(
+        document_id=event.data.document_id,
+        state="removed",
+        collection=event.data.collection,
+        submitted=event.data.removed,
+    )

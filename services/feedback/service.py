@@ -1,0 +1,203 @@
+"""What feedback does: keep what happened to each mail, show drafts, take reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+from uuid import UUID
+
+from services.feedback.records import (
+    DocumentState,
+    DraftSummary,
+    Figures,
+    MailOutcome,
+    ReviewWish,
+    Status,
+    StoredDraft,
+    StoredReview,
+    document_state,
+    stored,
+)
+from services.feedback.reviewing import (
+    Conflict,
+    NotFound,
+    events_of,
+    review_of,
+    same_review,
+    withdrawal,
+)
+from shared.clock import Clock
+from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
+from shared.envelope import Event
+from shared.events import (
+    DraftDeclined,
+    DraftReady,
+    DraftWithdrawn,
+    DraftWithdrawnData,
+    MailAccepted,
+    MailSkipped,
+    MailSkippedData,
+)
+from shared.records import MailBlock
+
+Why = Literal["newer-mail", "document-removed"]
+Withdraw = Callable[[StoredDraft, Why], DraftWithdrawn]
+"""The event that says a draft is withdrawn, and why."""
+
+
+class Drafts(Protocol):
+    """Where mails, drafts and documents are kept. Every write may be repeated.
+
+    All methods raise Unavailable when the database is down; each write is one transaction, and
+    the events it gives rise to enter the outbox in it.
+    """
+
+    async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
+        """Keep an accepted mail; older waiting drafts of its thread are withdrawn."""
+
+    async def save_skipped(self, skipped: MailSkippedData) -> None:
+        """Keep a skipped mail; a duplicate changes nothing about the mail it repeats."""
+
+    async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
+        """Keep a draft and its mail; one that is overtaken by a newer mail of its thread or by the
+        removal of a cited document is withdrawn at once."""
+
+    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
+        """Keep the newest state of a document; its removal withdraws waiting drafts citing it."""
+
+    async def drafts(
+        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+    ) -> Sequence[DraftSummary]:
+        """Newest first, those that follow the draft `after`."""
+
+    async def draft(self, draft_id: UUID) -> StoredDraft | None:
+        """One draft in full."""
+
+    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
+        """What became of a mail."""
+
+    async def documents(self, limit: int) -> Sequence[DocumentState]:
+        """The documents last heard of, newest first."""
+
+    async def figures(self) -> Figures:
+        """Counts of everything kept."""
+
+    async def add_review(
+        self, review: StoredReview, events: Sequence[Event]
+    ) -> StoredReview | None:
+        """Record `review` of a waiting draft with its events; None when it was recorded now.
+
+        Else nothing changes and the review that is already there is given. Raises Conflict when
+        the draft was withdrawn.
+        """
+
+    async def review(self, review_id: UUID) -> StoredReview | None:
+        """The review with this id."""
+
+
+class FeedbackService:
+    """The use cases of feedback; `said` is called after events entered the outbox."""
+
+    def __init__(self, drafts: Drafts, clock: Clock, said: Callable[[], None]) -> None:
+        self._drafts = drafts
+        self._clock = clock
+        self._said = said
+
+    async def record_mail(self, event: MailAccepted) -> None:
+        """An accepted mail waits for its draft."""
+        await self._drafts.save_mail(event.data.mail, self._withdraw)
+        self._said()
+
+    async def record_skipped(self, event: MailSkipped) -> None:
+        """A mail gets no draft, and why."""
+        await self._drafts.save_skipped(event.data)
+
+    async def record_draft(self, event: DraftReady | DraftDeclined) -> None:
+        """A draft, or the reasoned refusal of one, waits for an agent."""
+        await self._drafts.save_draft(stored(event), self._withdraw)
+        self._said()
+
+    async def record_document(
+        self, event: DocumentIndexed | DocumentRejected | DocumentRemoved
+    ) -> None:
+        """A document became searchable, was refused, or went away."""
+        if isinstance(event, DocumentIndexed) and not event.data.live:
+            return
+        await self._drafts.save_document(document_state(event), self._withdraw)
+        self._said()
+
+    async def list_drafts(
+        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+    ) -> Sequence[DraftSummary]:
+        """Drafts, newest first."""
+        return await self._drafts.drafts(status, mailbox, limit, after)
+
+    async def get_draft(self, draft_id: UUID) -> StoredDraft:
+        """One draft in full; raises NotFound."""
+        found = await self._drafts.draft(draft_id)
+        if found is None:
+            raise NotFound(f"Aucun brouillon {draft_id} n'est connu.")
+        return found
+
+    async def get_outcome(self, mail_id: UUID) -> MailOutcome:
+        """What became of a mail; raises NotFound while nothing was heard of it."""
+        found = await self._drafts.outcome(mail_id)
+        if found is None:
+            raise NotFound(
+                f"Aucun e-mail {mail_id} n'est connu : il n'est peut-être pas encore lu."
+            )
+        return found
+
+    async def list_documents(self, limit: int) -> Sequence[DocumentState]:
+        """Documents last heard of."""
+        return await self._drafts.documents(limit)
+
+    async def figures(self) -> Figures:
+        """Counts for the status page."""
+        return await self._drafts.figures()
+
+    async def review(self, draft_id: UUID, wish: ReviewWish) -> StoredReview:
+        """Record an agent's decision; a repetition gives the review already recorded.
+
+        Raises NotFound, Unacceptable, or Conflict when another decision was taken before.
+        """
+        draft = await self.get_draft(draft_id)
+        new = StoredReview(created=self._clock(), review=review_of(draft, wish))
+        known = await self._drafts.review(new.review.review_id)
+        if known is None:
+            events = events_of(new.review, draft, new.created)
+            known = await self._drafts.add_review(new, events)
+        if known is None:
+            self._said()
+            return new
+        if not same_review(known.review, new.review):
+            raise Conflict(_already(known, draft_id))
+        return known
+
+    def _withdraw(self, draft: StoredDraft, why: Why) -> DraftWithdrawn:
+        mail = draft.data.mail
+        data = DraftWithdrawnData(
+            mailbox=mail.mailbox,
+            draft_id=draft.draft_id,
+            mail_id=mail.mail_id,
+            why=why,
+            detail=_WITHDRAWN[why],
+        )
+        return withdrawal(draft, data, self._clock())
+
+
+_WITHDRAWN: dict[Why, str] = {
+    "newer-mail": "Un message plus récent de la même conversation est arrivé.",
+    "document-removed": "Un document cité par ce brouillon a été retiré.",
+}
+_DECIDED = {"approved": "approuvé", "edited": "corrigé puis approuvé", "rejected": "rejeté"}
+
+
+def _already(known: StoredReview, draft_id: UUID) -> str:
+    if known.review.draft_id != draft_id:
+        return "Cet identifiant de relecture a déjà servi pour un autre brouillon."
+    when = known.created.strftime("%d/%m/%Y à %H:%M UTC")
+    return (
+        f"Ce brouillon a déjà été {_DECIDED[known.review.decision]} par {known.review.reviewer} "
+        f"le {when} : cette décision ne peut plus être changée."
+    )

@@ -1,0 +1,216 @@
+"""Drafts, reviews and outbox of feedback in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.feedback.outbox import Say, say_one
+from services.feedback.records import (
+    EXCERPT_CHARS,
+    DocumentState,
+    DraftSummary,
+    Figures,
+    MailOutcome,
+    Status,
+    StoredDraft,
+    StoredReview,
+)
+from services.feedback.reviewing import Conflict
+from services.feedback.service import Why, Withdraw
+from shared.envelope import Event
+from shared.events import MailSkippedData
+from shared.records import Address, MailBlock
+
+
+class MemoryDrafts:
+    """The Protocols `Drafts` and `Outbox`, for tests without a database."""
+
+    def __init__(self) -> None:
+        self._mails: dict[UUID, MailOutcome] = {}
+        self._accepted: dict[UUID, MailBlock] = {}
+        self._drafts: dict[UUID, StoredDraft] = {}
+        self._documents: dict[UUID, DocumentState] = {}
+        self._outbox: dict[UUID, Event] = {}
+        self._said: set[UUID] = set()
+        self._refused: set[UUID] = set()
+
+    async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
+        known = self._mails.get(mail.mail_id)
+        if known is None or known.reason == "duplicate":
+            self._mails[mail.mail_id] = MailOutcome(
+                mail_id=mail.mail_id,
+                mailbox=mail.mailbox,
+                outcome="pending",
+                subject=mail.subject,
+                sender=mail.sender,
+                received=mail.received,
+            )
+        self._accepted[mail.mail_id] = mail
+        for draft in list(self._drafts.values()):
+            if draft.status == "waiting" and _is_older(draft.data.mail, mail):
+                self._take_back(draft, "newer-mail", withdraw)
+
+    async def save_skipped(self, skipped: MailSkippedData) -> None:
+        self._mails.setdefault(
+            skipped.mail_id,
+            MailOutcome(
+                mail_id=skipped.mail_id,
+                mailbox=skipped.mailbox,
+                outcome="skipped",
+                reason=skipped.reason,
+                detail=skipped.detail,
+                subject=skipped.subject,
+                sender=skipped.sender or Address(address=""),
+                received=skipped.received,
+                decided=skipped.received,
+            ),
+        )
+
+    async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
+        mail = draft.data.mail
+        await self.save_mail(mail, withdraw)
+        if draft.draft_id in self._drafts:
+            return
+        self._drafts[draft.draft_id] = draft
+        self._decide(draft)
+        if any(_is_older(mail, other) for other in self._accepted.values()):
+            self._take_back(draft, "newer-mail", withdraw)
+        elif any(self._is_removed(document) for document in _cited(draft)):
+            self._take_back(draft, "document-removed", withdraw)
+
+    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
+        known = self._documents.get(document.document_id)
+        if known is not None and not _supersedes(document, known):
+            return
+        if known is not None and document.state == "removed":
+            names = {"name": known.name, "title": known.title, "url": known.url}
+            document = document.model_copy(update=names)
+        self._documents[document.document_id] = document
+        if document.state != "removed":
+            return
+        for draft in list(self._drafts.values()):
+            if draft.status == "waiting" and document.document_id in _cited(draft):
+                self._take_back(draft, "document-removed", withdraw)
+
+    async def drafts(
+        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+    ) -> Sequence[DraftSummary]:
+        found = [
+            draft
+            for draft in self._drafts.values()
+            if status in (None, draft.status) and mailbox in (None, draft.data.mail.mailbox)
+        ]
+        found.sort(key=_place, reverse=True)
+        if after is not None:
+            start = _place(self._drafts[after]) if after in self._drafts else None
+            found = [draft for draft in found if start is not None and _place(draft) < start]
+        return [summary(draft) for draft in found[:limit]]
+
+    async def draft(self, draft_id: UUID) -> StoredDraft | None:
+        return self._drafts.get(draft_id)
+
+    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
+        return self._mails.get(mail_id)
+
+    async def documents(self, limit: int) -> Sequence[DocumentState]:
+        return sorted(self._documents.values(), key=lambda d: d.submitted, reverse=True)[:limit]
+
+    async def figures(self) -> Figures:
+        return Figures(
+            outcomes=dict(Counter(mail.outcome for mail in self._mails.values())),
+            statuses=dict(Counter(draft.status for draft in self._drafts.values())),
+            documents=dict(Counter(document.state for document in self._documents.values())),
+            outbox=len(self._outbox.keys() - self._said - self._refused),
+            refused=len(self._refused),
+        )
+
+    async def review(self, review_id: UUID) -> StoredReview | None:
+        found = (draft.review for draft in self._drafts.values() if draft.review)
+        return next((review for review in found if review.review.review_id == review_id), None)
+
+    async def add_review(
+        self, review: StoredReview, events: Sequence[Event]
+    ) -> StoredReview | None:
+        draft = self._drafts[review.review.draft_id]
+        if draft.review:
+            return draft.review
+        if draft.status == "withdrawn":
+            raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
+        self._drafts[draft.draft_id] = draft.model_copy(
+            update={"review": review, "status": review.review.decision}
+        )
+        for event in events:
+            self._outbox.setdefault(event.id, event)
+        return None
+
+    async def relay(self, say: Say, limit: int) -> int:
+        pending = [e for i, e in self._outbox.items() if i not in self._said | self._refused]
+        for event in pending[:limit]:
+            refused = await say_one(say, event)
+            (self._said if refused is None else self._refused).add(event.id)
+        return len(pending[:limit])
+
+    def _decide(self, draft: StoredDraft) -> None:
+        mail = self._mails[draft.data.mail.mail_id]
+        if mail.decided is None or mail.decided <= draft.created:
+            change = {
+                "outcome": draft.outcome,
+                "draft_id": draft.draft_id,
+                "reason": draft.declined.why if draft.declined else "",
+                "detail": draft.declined.detail if draft.declined else "",
+                "decided": draft.created,
+            }
+            self._mails[mail.mail_id] = mail.model_copy(update=change)
+
+    def _take_back(self, draft: StoredDraft, why: Why, withdraw: Withdraw) -> None:
+        event = withdraw(draft, why)
+        change = {"status": "withdrawn", "status_detail": event.data.detail}
+        self._drafts[draft.draft_id] = draft.model_copy(update=change)
+        self._outbox.setdefault(event.id, event)
+
+    def _is_removed(self, document_id: UUID) -> bool:
+        known = self._documents.get(document_id)
+        return known is not None and known.state == "removed"
+
+
+def summary(draft: StoredDraft) -> DraftSummary:
+    """The line of the list for `draft`."""
+    data = draft.data
+    text = draft.text or (draft.declined.detail if draft.declined else "")
+    return DraftSummary(
+        draft_id=draft.draft_id,
+        mail_id=data.mail.mail_id,
+        mailbox=data.mail.mailbox,
+        request_id=data.request_id,
+        outcome=draft.outcome,
+        status=draft.status,
+        status_detail=draft.status_detail,
+        subject=data.mail.subject,
+        sender=data.mail.sender,
+        received=data.mail.received,
+        excerpt=" ".join(text.split())[:EXCERPT_CHARS],
+        evidence=data.evidence,
+        engine=data.engine,
+        created=draft.created,
+    )
+
+
+def _place(draft: StoredDraft) -> tuple[object, ...]:
+    return (draft.created, draft.draft_id)
+
+
+def _is_older(mail: MailBlock, other: MailBlock) -> bool:
+    same = mail.thread_id == other.thread_id and mail.mail_id != other.mail_id
+    return same and (mail.received, mail.mail_id) < (other.received, other.mail_id)
+
+
+def _cited(draft: StoredDraft) -> set[UUID]:
+    return {source.document_id for source in draft.ready.sources} if draft.ready else set()
+
+
+def _supersedes(new: DocumentState, old: DocumentState) -> bool:
+    if new.state == "removed" and new.submitted >= old.submitted:
+        return True
+    return (new.submitted, new.sha256) >= (old.submitted, old.sha256)
