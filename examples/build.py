@@ -1,12 +1,13 @@
 """Builds the binary example documents and the e-mails from the plain texts in `examples/sources`.
 
-Run `python -m examples.build [--out FOLDER]` from the repository root (needs the `dev` and `ingest` extras).
-A rebuild gives the same bytes: every date that a format carries is fixed. The documents that people write by
-hand (.md, .txt, .html, .csv) stand in `examples/documents` directly and have no source here.
+Run `python -m examples.build [--out FOLDER]` from the repository root (needs the `dev` and `ingest`
+extras). A rebuild gives the same bytes: every date that a format carries is fixed. The documents
+written by hand (.md, .txt, .html, .csv) stand in `examples/documents` and have no source here.
 """
 
 import argparse
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ WRITERS: dict[str, Callable[[list[Block]], bytes]] = {
 
 
 def build_document(source: Path) -> bytes:
-    """The file that `source` describes; `name.pdf.md` is a PDF written in Markdown, `name.xlsx.csv` a workbook."""
+    """The file of `source`: `name.pdf.md` gives `name.pdf`, `name.xlsx.csv` a workbook."""
     if source.suffix == ".eml":
         return encode_message(source.read_text(encoding="utf-8"), {})
     if source.suffix == ".csv":
@@ -41,7 +42,9 @@ def build(out: Path) -> list[Path]:
         files[out / "documents" / name] = build_document(source)
     attachments = {s.stem: build_document(s) for s in sorted((SOURCES / "attachments").iterdir())}
     for source in sorted((SOURCES / "mails").glob("*.eml")):
-        files[out / "mails" / source.name] = encode_message(source.read_text(encoding="utf-8"), attachments)
+        files[out / "mails" / source.name] = encode_message(
+            source.read_text(encoding="utf-8"), attachments
+        )
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -50,9 +53,11 @@ def build(out: Path) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild the example documents and e-mails.")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder that receives documents/ and mails/")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="folder that receives documents/ and mails/"
+    )
     for path in build(parser.parse_args().out):
-        print(path)
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads the Markdown of the sources into a flat list of blocks, the common ground of the PDF, DOCX and ODT writers."""
+"""Reads the Markdown of the sources into the blocks that the PDF, DOCX and ODT writers share."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ class Block:
 
 
 def _text(node: SyntaxTreeNode) -> str:
-    # The writers have one character style: emphasis is dropped, line breaks of the source become spaces.
+    # The writers have one character style: emphasis is dropped, line breaks become spaces.
     leaves = (n for n in node.walk() if n.type in ("text", "code_inline", "softbreak"))
     return "".join(" " if n.type == "softbreak" else n.content for n in leaves)
 
@@ -48,6 +48,6 @@ def _read(node: SyntaxTreeNode) -> list[Block]:
 
 
 def read_blocks(markdown: str) -> list[Block]:
-    """The blocks of a source in reading order; ValueError for a construct the writers do not know."""
+    """The blocks in reading order; ValueError for a construct that the writers do not know."""
     tree = SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(markdown))
     return [block for node in tree.children for block in _read(node)]

@@ -1,8 +1,8 @@
-"""Readable UTF-8 message → the bytes a mail client would send: encoded words, transfer encodings, CRLF.
+"""Readable UTF-8 message → what a mail client would send: encoded words, encodings, CRLF.
 
-A source is an .eml written in clear: each part declares its charset and transfer encoding in its own headers and this
-module applies them. A part whose body is the line `@name` carries that attachment. Boundaries, dates and ids are those of
-the source, so that the forms of real clients (boundaries, header order, X- headers) are kept as they are.
+A source is an .eml written in clear: each part declares its charset and transfer encoding in its
+headers and this module applies them. A part whose body is the line `@name` carries that attachment.
+Boundaries, dates, ids and the order of headers are the source's: real clients' forms are kept.
 """
 
 import base64
@@ -18,7 +18,7 @@ _ADDRESSES = ("From", "To", "Cc", "Reply-To", "List-Id")
 
 
 def _encoded_name(match: re.Match[str]) -> str:
-    # As JavaMail and others do: one encoded word from the first to the last word that needs it, the rest in clear.
+    # As JavaMail does: one encoded word from the first to the last word that needs it.
     words = match.group(0).strip().split(" ")
     odd = [i for i, word in enumerate(words) if not word.isascii()]
     if odd:
@@ -42,7 +42,8 @@ def _transfer(body: str, part: Message, attachments: Mapping[str, bytes]) -> byt
         raw = body.encode(part.get_content_charset() or "us-ascii")
     match (part.get("Content-Transfer-Encoding") or "7bit").lower():
         case "base64":
-            return base64.encodebytes(raw if body.startswith("@") else raw.replace(b"\n", b"\r\n")).rstrip(b"\n")
+            text = not body.startswith("@")
+            return base64.encodebytes(raw.replace(b"\n", b"\r\n") if text else raw).rstrip(b"\n")
         case "quoted-printable":
             return quopri.encodestring(raw)
         case "7bit" | "8bit":
@@ -54,17 +55,21 @@ def _transfer(body: str, part: Message, attachments: Mapping[str, bytes]) -> byt
 def _encode_part(source: str, attachments: Mapping[str, bytes]) -> bytes:
     head, _, body = source.partition("\n\n")
     part = HeaderParser().parsestr(head + "\n\n")
-    lines = "\n".join(_encoded(name, re.sub(r"\n[ \t]+", "\n ", value)) for name, value in part.items())
+    lines = "\n".join(
+        _encoded(name, re.sub(r"\n[ \t]+", "\n ", value)) for name, value in part.items()
+    )
     boundary = part.get_boundary()
     if boundary is None:
         return lines.encode("ascii") + b"\n\n" + _transfer(body, part, attachments)
     preamble, *rest = re.split(rf"^--{re.escape(boundary)}(?:--)?\n?", body, flags=re.MULTILINE)
     *children, epilogue = rest
     mark = b"--" + boundary.encode()
-    parts = b"".join(mark + b"\n" + _encode_part(c.removesuffix("\n"), attachments) + b"\n" for c in children)
-    return lines.encode("ascii") + b"\n\n" + preamble.encode() + parts + mark + b"--\n" + epilogue.encode()
+    encoded = [_encode_part(child.removesuffix("\n"), attachments) for child in children]
+    parts = b"".join(mark + b"\n" + child + b"\n" for child in encoded)
+    start = lines.encode("ascii") + b"\n\n" + preamble.encode()
+    return start + parts + mark + b"--\n" + epilogue.encode()
 
 
 def encode_message(source: str, attachments: Mapping[str, bytes]) -> bytes:
-    """The RFC 5322 bytes of `source` with CRLF line ends; KeyError names an attachment that was not built."""
+    """The bytes of `source`, CRLF line ends; KeyError names an attachment that was not built."""
     return _encode_part(source, attachments).replace(b"\n", b"\r\n")

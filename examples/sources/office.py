@@ -15,12 +15,14 @@ from examples.sources.blocks import Block
 
 _DATE = datetime(2026, 9, 1, 9, 0, 0)
 _STAMP = _DATE.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
-_DATES = re.compile(rb"(<(dcterms:modified|dcterms:created|meta:creation-date|dc:date)\b[^>]*>)[^<]*(</)")
+_DATES = re.compile(
+    rb"(<(dcterms:modified|dcterms:created|meta:creation-date|dc:date)\b[^>]*>)[^<]*(</)"
+)
 _AUTHOR = "Démonstration de Sourcier"
 
 
 def _fixed(archive: bytes) -> bytes:
-    # The libraries stamp entries and core properties with the current time; write them again with ours.
+    # The libraries stamp entries and core properties with the current time; put ours instead.
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
         for entry in old.infolist():
@@ -29,18 +31,25 @@ def _fixed(archive: bytes) -> bytes:
                 content = _DATES.sub(rb"\g<1>" + _STAMP + rb"\g<3>", content)
             fixed = zipfile.ZipInfo(entry.filename, _DATE.timetuple()[:6])
             # OpenDocument wants its first entry, mimetype, stored uncompressed.
-            fixed.compress_type = zipfile.ZIP_STORED if entry.filename == "mimetype" else zipfile.ZIP_DEFLATED
+            fixed.compress_type = (
+                zipfile.ZIP_STORED if entry.filename == "mimetype" else zipfile.ZIP_DEFLATED
+            )
             new.writestr(fixed, content)
     return out.getvalue()
 
 
 def write_docx(blocks: list[Block]) -> bytes:
-    """A Word document with the built-in styles Title/Heading, List Bullet, List Number and Table Grid."""
+    """A Word document with the built-in heading, list and table styles."""
     document = Document()
     document.core_properties.title = blocks[0].text
     document.core_properties.author = _AUTHOR
     document.core_properties.language = "fr-FR"
-    styles = {"note": "Intense Quote", "paragraph": "Normal", "bullet": "List Bullet", "number": "List Number"}
+    styles = {
+        "note": "Intense Quote",
+        "paragraph": "Normal",
+        "bullet": "List Bullet",
+        "number": "List Number",
+    }
     for block in blocks:
         if block.kind == "heading":
             document.add_heading(block.text, level=block.level)
@@ -76,7 +85,9 @@ def write_odt(blocks: list[Block]) -> bytes:
     document.meta.addElement(meta.CreationDate(text=_STAMP.decode()))
     headings = {}
     for level, size in ((1, "18pt"), (2, "14pt"), (3, "12pt")):
-        headings[level] = style.Style(name=f"Heading_20_{level}", displayname=f"Heading {level}", family="paragraph")
+        headings[level] = style.Style(
+            name=f"Heading_20_{level}", displayname=f"Heading {level}", family="paragraph"
+        )
         headings[level].addElement(style.TextProperties(fontsize=size, fontweight="bold"))
         document.styles.addElement(headings[level])
     items: text.List | None = None
@@ -91,7 +102,9 @@ def write_odt(blocks: list[Block]) -> bytes:
             continue
         items = None
         if block.kind == "heading":
-            document.text.addElement(text.H(outlinelevel=block.level, stylename=headings[block.level], text=block.text))
+            document.text.addElement(
+                text.H(outlinelevel=block.level, stylename=headings[block.level], text=block.text)
+            )
         elif block.kind == "table":
             document.text.addElement(_odt_table(block.rows))
         else:

@@ -1,21 +1,31 @@
-"""Blocks → PDF with reportlab: several pages, running header and footer, bookmarks, tables that may span pages."""
+"""Blocks → PDF with reportlab: pages with header and footer, bookmarks, tables."""
 
 import io
 from typing import Any
+from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
 from reportlab.lib.units import cm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table
-from xml.sax.saxutils import escape
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Flowable,
+    Frame,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    Table,
+)
 
 from examples.sources.blocks import Block
 
 _SHEET = getSampleStyleSheet()
 _BODY = ParagraphStyle("body", parent=_SHEET["BodyText"], fontSize=11, leading=16, spaceAfter=7)
-_NOTE = ParagraphStyle("note", parent=_BODY, fontName="Helvetica-Oblique", backColor=colors.whitesmoke, borderPadding=6)
+_NOTE = ParagraphStyle(
+    "note", parent=_BODY, fontName="Helvetica-Oblique", backColor=colors.whitesmoke, borderPadding=6
+)
 _ITEM = ParagraphStyle("item", parent=_BODY, leftIndent=14, bulletIndent=2)
 _CELL = ParagraphStyle("cell", parent=_BODY, fontSize=9.5, leading=12, spaceAfter=0)
 _HEAD = ParagraphStyle("head", parent=_CELL, fontName="Helvetica-Bold")
@@ -26,10 +36,10 @@ _TABLE = [
 ]
 
 
-class _Document(BaseDocTemplate):
+class _Document(BaseDocTemplate):  # type: ignore[misc]  # reportlab has no types
     """Adds a bookmark for every heading as it is laid out."""
 
-    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - reportlab's name
+    def afterFlowable(self, flowable: Flowable) -> None:
         style = getattr(flowable, "style", None)
         if style is None or not style.name.startswith("Heading"):
             return
@@ -39,7 +49,9 @@ class _Document(BaseDocTemplate):
 
 
 def _table(rows: tuple[tuple[str, ...], ...]) -> Table:
-    cells = [[Paragraph(escape(c), _CELL if i else _HEAD) for c in row] for i, row in enumerate(rows)]
+    cells = [
+        [Paragraph(escape(c), _CELL if i else _HEAD) for c in row] for i, row in enumerate(rows)
+    ]
     columns = len(rows[0])
     first = 17 * cm * (0.34 if columns > 3 else 0.5)
     widths = [first, *[(17 * cm - first) / (columns - 1)] * (columns - 1)]
@@ -67,7 +79,7 @@ def _flowables(blocks: list[Block]) -> list[Flowable]:
 
 
 def write_pdf(blocks: list[Block]) -> bytes:
-    """An A4 PDF with a text layer; its metadata title is the first heading. Same blocks, same bytes."""
+    """An A4 PDF with a text layer, titled by its first heading; same blocks, same bytes."""
     title = blocks[0].text
 
     def furniture(canvas: Canvas, document: Any) -> None:
@@ -77,9 +89,14 @@ def write_pdf(blocks: list[Block]) -> bytes:
 
     out = io.BytesIO()
     document = _Document(
-        out, pagesize=A4, title=title, author="Démonstration de Sourcier", subject="Document illustratif",
-        lang="fr", invariant=1,
-    )  # fmt: skip
+        out,
+        pagesize=A4,
+        title=title,
+        author="Démonstration de Sourcier",
+        subject="Document illustratif",
+        lang="fr",
+        invariant=1,
+    )
     frame = Frame(2 * cm, 2 * cm, 17 * cm, A4[1] - 4 * cm, id="page")
     document.addPageTemplates(PageTemplate(frames=[frame], onPage=furniture))
     document.build(_flowables(blocks))
