@@ -1,0 +1,1 @@
+"""Reads documents and e-mails and turns them into chunks and questions."""

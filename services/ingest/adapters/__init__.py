@@ -1,0 +1,1 @@
+"""The real implementations of ingest's Protocols, one file each."""

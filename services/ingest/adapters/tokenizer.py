@@ -1,0 +1,39 @@
+"""The embedder's tokenizer, read from its `tokenizer.json`."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+_CACHED = 10_000
+_CACHED_LENGTH = 500
+
+
+class FileTokenCounter:
+    """Counts tokens with the tokenizer of a model directory; safe to use from threads."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises FileNotFoundError, with what to do, when there is no tokenizer."""
+        path = directory / "tokenizer.json"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no tokenizer.json in {directory}: fetch the embedder with `sourcier models fetch`"
+            )
+        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # Titles and heading paths come back for every chunk.
+        self._short = lru_cache(maxsize=_CACHED)(self._count)
+
+    def count(self, text: str) -> int:
+        """How many tokens the text has, without the model's own marks."""
+        return self._short(text) if len(text) <= _CACHED_LENGTH else self._count(text)
+
+    def ends(self, text: str) -> Sequence[int]:
+        """The character offset after each token, ascending."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return [end for _, end in encoding.offsets]
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,0 +1,297 @@
+"""A document cut into chunks along its structure, measured in the embedder's tokens."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from semantic_text_splitter import TextSplitter
+
+from services.ingest.formats.model import Block, ParsedDocument, shorten
+
+FRAME = 12
+"""Tokens kept free for the model's own marks: its prefix, separators, begin and end."""
+MIN_TOKENS = 32
+_HEADING_LENGTH = 120
+_SLICE = 20_000  # characters of one line given to the sentence splitter at once
+_TINY = 3  # a section under a third of the target may join its neighbour
+_LEAD = re.compile(r"(?::|[^.!?;,…»)\d%€])$")
+_LEAD_LENGTH = 90
+
+
+class TokenCounter(Protocol):
+    """The embedder's tokenizer, without the tokens it adds around a text."""
+
+    def count(self, text: str) -> int:
+        """How many tokens the text has."""
+
+    def ends(self, text: str) -> Sequence[int]:
+        """The character offset after each token, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`text == document.text[start:end]`; `page` is where it starts, from 1.
+
+    `heading_path` names the headings above the chunk from the outermost, the chunk's own
+    included. `tokens` counts the text as it is embedded, after title and heading path.
+    """
+
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    heading_path: tuple[str, ...]
+    page: int | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A span that is not cut any more; `leads` when it introduces what follows."""
+
+    start: int
+    end: int
+    tokens: int
+    heading: bool = False
+    leads: bool = False
+
+
+@dataclass(slots=True)
+class _Section:
+    """A heading and what stands under it up to the next; `path` ends with the heading."""
+
+    path: tuple[str, ...]
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Pieces that become one chunk; `whole` when they are complete sections."""
+
+    path: tuple[str, ...]
+    pieces: list[_Piece]
+    whole: bool
+
+    @property
+    def tokens(self) -> int:
+        return sum(piece.tokens for piece in self.pieces)
+
+    @property
+    def bare(self) -> bool:
+        """Only headings."""
+        return all(piece.heading for piece in self.pieces)
+
+
+def context(title: str, heading_path: Sequence[str]) -> str:
+    """What stands before a chunk's text when it is embedded."""
+    return " > ".join((title, *heading_path))
+
+
+def chunk(
+    document: ParsedDocument, counter: TokenCounter, max_tokens: int, target: int | None = None
+) -> list[Chunk]:
+    """The document's chunks in order; together they hold all text that is not white space.
+
+    No chunk, with its title and heading path, is over `max_tokens`; sections and runs of rows
+    are filled up to about `target` tokens (default: three quarters of the maximum). A chunk
+    holds several sections only when one of them is tiny and they share a parent.
+    """
+    if max_tokens < MIN_TOKENS:
+        raise ValueError(f"max_tokens must be at least {MIN_TOKENS}")
+    cutter = _Cutter(document, counter, max_tokens, target or max_tokens * 3 // 4)
+    groups = _merged(list(cutter.groups()), cutter)
+    return [cutter.chunk(ordinal, group) for ordinal, group in enumerate(groups)]
+
+
+class _Cutter:
+    """Measures and cuts spans of one document."""
+
+    def __init__(
+        self, document: ParsedDocument, counter: TokenCounter, max_tokens: int, target: int
+    ) -> None:
+        self._document = document
+        self._counter = counter
+        self._max = max_tokens
+        self._target = target
+        self._ends = counter.ends(document.text)
+        self._pages = [start for _, start, _ in document.pages]
+
+    def room(self, path: tuple[str, ...]) -> int:
+        """Tokens left for the text under these headings, at least half of the maximum."""
+        return max(self._max - self._context(path), self._max // 2)
+
+    def target(self, path: tuple[str, ...]) -> int:
+        return min(self._target, self.room(path))
+
+    def groups(self) -> Iterator[_Group]:
+        """The sections cut into groups that fit."""
+        carried: list[_Piece] = []
+        sections = self._sections()
+        for section, following in zip(sections, [*sections[1:], None], strict=True):
+            pieces = carried + self._pieces(section)
+            carried = []
+            below = following is not None and following.path[: len(section.path)] == section.path
+            if below and pieces and all(piece.heading for piece in pieces):
+                # A heading straight above its first subsection goes with it.
+                carried = pieces
+            else:
+                yield from self._packed(section.path, pieces)
+
+    def chunk(self, ordinal: int, group: _Group) -> Chunk:
+        """The chunk of a group."""
+        start, end = group.pieces[0].start, group.pieces[-1].end
+        page = bisect_right(self._pages, start) - 1
+        return Chunk(
+            ordinal=ordinal,
+            text=self._document.text[start:end],
+            start=start,
+            end=end,
+            heading_path=group.path,
+            page=self._document.pages[page][0] if page >= 0 else None,
+            tokens=self._tokens(start, end) + self._context(group.path),
+        )
+
+    def _context(self, path: tuple[str, ...]) -> int:
+        return self._counter.count(context(self._document.title, path)) + FRAME
+
+    def _sections(self) -> list[_Section]:
+        sections: list[_Section] = []
+        stack: list[tuple[int, str]] = []
+        for block in self._document.blocks:
+            if block.kind == "heading":
+                stack = [above for above in stack if above[0] < block.level]
+                text = shorten(self._document.text[block.start : block.end], _HEADING_LENGTH)
+                stack.append((block.level, text))
+            if block.kind == "heading" or not sections:
+                sections.append(_Section(self._path([text for _, text in stack])))
+            sections[-1].blocks.append(block)
+        return sections
+
+    def _path(self, headings: Sequence[str]) -> tuple[str, ...]:
+        """The headings, without one that repeats the title, and the outermost dropped to fit."""
+        title = self._document.title.casefold()
+        path = tuple(text for text in headings if text.casefold() != title)
+        while path and self._counter.count(context(self._document.title, path)) > self._max // 2:
+            path = path[1:]
+        return path
+
+    def _tokens(self, start: int, end: int) -> int:
+        # By their ends: a word's first token often begins at, or is, the space before it.
+        spaced = start == 0 or self._document.text[start - 1].isspace()
+        before = bisect_left(self._ends, start) if spaced else bisect_right(self._ends, start)
+        # Alone, the rest of a word that is cut has a first token of its own.
+        return bisect_right(self._ends, end) - before + (not spaced)
+
+    def _pieces(self, section: _Section) -> list[_Piece]:
+        room, target = self.room(section.path), self.target(section.path)
+        pieces: list[_Piece] = []
+        for block in section.blocks:
+            tokens = self._tokens(block.start, block.end)
+            lines = block.kind == "paragraph" and tokens > target // 2
+            if tokens <= room and not lines:
+                pieces.append(self._piece(block.start, block.end, block.kind))
+            else:
+                pieces += self._lines(block, room, target)
+        return pieces
+
+    def _piece(self, start: int, end: int, kind: str = "paragraph") -> _Piece:
+        text = self._document.text
+        short = end - start <= _LEAD_LENGTH and "\n" not in text[start:end]
+        leads = kind == "heading" or (
+            kind == "paragraph"
+            and bool(_LEAD.search(text, start, end))
+            and (short or text[end - 1] == ":")
+        )
+        return _Piece(start, end, self._tokens(start, end), kind == "heading", leads)
+
+    def _lines(self, block: Block, room: int, target: int) -> Iterator[_Piece]:
+        start = block.start
+        for line in self._document.text[block.start : block.end].split("\n"):
+            end = start + len(line)
+            if line and self._tokens(start, end) <= room:
+                yield self._piece(start, end)
+            elif line:
+                yield from self._sentences(start, end, target)
+            start = end + 1
+
+    def _sentences(self, start: int, end: int, target: int) -> Iterator[_Piece]:
+        """A line too long for a chunk, cut between sentences, else words, else characters."""
+        # Two less: where a word is cut, tokens in the text and of the part alone differ.
+        splitter = TextSplitter.from_callback(self._counter.count, target - 2)
+        while start < end:
+            stop = min(end, start + _SLICE)
+            if stop < end:
+                stop = max(self._document.text.rfind(" ", start + 1, stop), start) + 1
+                stop = stop if stop > start + 1 else min(end, start + _SLICE)
+            for offset, text in splitter.chunk_indices(self._document.text[start:stop]):
+                yield self._piece(start + offset, start + offset + len(text))
+            start = stop
+
+    def _packed(self, path: tuple[str, ...], pieces: list[_Piece]) -> Iterator[_Group]:
+        """The pieces in groups of even size that fit, each lead with what it introduces."""
+        total = sum(piece.tokens for piece in pieces)
+        room, target = self.room(path), self.target(path)
+        if total <= room:
+            if pieces:
+                yield _Group(path, pieces, whole=True)
+            return
+        even = total / -(-total // target)
+        current: list[_Piece] = []
+        size = 0
+        for piece in pieces:
+            if current and (size >= even or size + piece.tokens > room):
+                current, kept = _without_leads(current, piece, room)
+                yield _Group(path, current, whole=False)
+                current, size = kept, sum(lead.tokens for lead in kept)
+            current.append(piece)
+            size += piece.tokens
+        yield _Group(path, current, whole=False)
+
+
+def _without_leads(
+    pieces: list[_Piece], following: _Piece, room: int
+) -> tuple[list[_Piece], list[_Piece]]:
+    """The pieces, and the leads at their end that go with what follows when they fit there."""
+    cut = len(pieces)
+    size = following.tokens
+    while cut > 1 and pieces[cut - 1].leads and size + pieces[cut - 1].tokens <= room:
+        cut -= 1
+        size += pieces[cut].tokens
+    if all(piece.leads for piece in pieces[:cut]):
+        cut = len(pieces)
+    return pieces[:cut], pieces[cut:]
+
+
+def _merged(groups: list[_Group], cutter: _Cutter) -> list[_Group]:
+    """Neighbouring whole sections joined when one is tiny and both stand under one heading."""
+    merged: list[_Group] = []
+    for group in groups:
+        joined = _join(merged[-1], group, cutter) if merged else None
+        if joined is None:
+            merged.append(group)
+        else:
+            merged[-1] = joined
+    return merged
+
+
+def _join(first: _Group, second: _Group, cutter: _Cutter) -> _Group | None:
+    common = _common(first.path, second.path)
+    related = len(common) >= max(len(first.path), len(second.path)) - 1
+    tiny = min(first.tokens, second.tokens) * _TINY < cutter.target(common)
+    if not (related and tiny and first.whole and second.whole):
+        return None
+    path = second.path if first.bare else common
+    if first.tokens + second.tokens > cutter.target(path):
+        return None
+    return _Group(path, first.pieces + second.pieces, whole=True)
+
+
+def _common(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    length = 0
+    for left, right in zip(first, second, strict=False):
+        if left != right:
+            break
+        length += 1
+    return first[:length]
