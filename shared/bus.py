@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared import settings, telemetry
 from shared.admin import differences, security
-from shared.delivery import Invalid, Unavailable
+from shared.delivery import BrokerDown, Invalid, Unavailable
 from shared.envelope import Event
 from shared.puller import Puller
 from shared.queries import Query, Refusal
@@ -31,10 +31,13 @@ log = structlog.get_logger()
 
 PUBLISH_TIMEOUT = 5.0
 CHECK_EVERY = 10.0
+PROBE_TIMEOUT = 3.0
 TOO_LARGE = 10054
 """JetStream's error code for a message over the stream's ``max_msg_size``."""
 MEDIA_TYPE = "application/cloudevents+json"
 
+Probe = Callable[[], Awaitable[None]]
+"""Returns when a dependency answers; raises ``Unavailable``."""
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 A = TypeVar("A", bound=BaseModel)
 
@@ -49,6 +52,7 @@ class Bus:
     def __init__(self, service: str, config: settings.Settings) -> None:
         self.service = service
         self.closed = asyncio.Event()
+        self.needs: dict[str, Probe] = {}
         self._config = config
         self._stages: list[tuple[Stage, Any]] = []
         self._pullers: dict[str, Puller] = {}
@@ -120,7 +124,7 @@ class Bus:
     async def say(self, event: Event) -> None:
         """Publish ``event`` and wait for the stream's word; a repetition is dropped there.
 
-        Raises ``Unavailable`` when the broker does not confirm or its stream is full, and
+        Raises ``BrokerDown`` when the broker does not confirm or its stream is full, and
         ``Invalid`` when the event is larger than the stream takes.
         """
         body = event.model_dump_json().encode()
@@ -138,9 +142,9 @@ class Bus:
         except APIError as error:
             if error.err_code == TOO_LARGE:
                 raise Invalid(f"{event.type} of {len(body)} bytes is too large: {error}") from error
-            raise Unavailable(f"stream refuses {event.type}: {error.description}") from error
+            raise BrokerDown(f"stream refuses {event.type}: {error.description}") from error
         except (NatsError, TimeoutError, OSError) as error:
-            raise Unavailable(f"broker did not confirm {event.type}: {error!r}") from error
+            raise BrokerDown(f"broker did not confirm {event.type}: {error!r}") from error
         telemetry.SAID.labels(event.type).inc()
 
     async def ask(
@@ -178,7 +182,9 @@ class Bus:
     async def start(self) -> None:
         """Register with FastStream and begin to fetch."""
         for stage, subscriber in self._stages:
-            worker = Worker(self._connection, stage, subscriber.process_message, self.say)
+            worker = Worker(
+                self._connection, stage, subscriber.process_message, self.say, self._answering
+            )
             puller = Puller(self._connection, stage, worker)
             worker.puller = puller
             await puller.open()
@@ -199,12 +205,30 @@ class Bus:
         log.info("drained", handed_back=sum(handed_back))
         for _, subscriber in self._stages:
             subscriber.subscription = None
-        await self.broker.stop()
+        if self._connection.is_connected:
+            await self.broker.stop()
+        else:
+            log.warning("broker gone: it will deliver again what was in hand")
+            await self._connection.close()
 
     def silence(self) -> float:
         """Seconds since the broker last served the slowest stage: the age that liveness is."""
         last = [p.last_fetch for p in self._pullers.values() if not p.held] or [time.monotonic()]
         return time.monotonic() - min(*last, self._checked) if self._pullers else 0.0
+
+    async def problems(self) -> dict[str, str]:
+        """What the service needs and does not answer, by name, with the reason."""
+        found: dict[str, str] = {}
+        for name, probe in self.needs.items():
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    await probe()
+            except (Unavailable, TimeoutError) as error:
+                found[name] = str(error) or f"no answer in {PROBE_TIMEOUT} s"
+        return found
+
+    async def _answering(self) -> bool:
+        return bool(self.needs) and not await self.problems()
 
     async def _check(self) -> None:
         """Ask for each consumer's state: the lag metric, and proof that it still exists."""

@@ -17,6 +17,10 @@ class Unavailable(Exception):
     """A dependency (store, database, endpoint) is down: wait for it, use up no attempt."""
 
 
+class BrokerDown(Unavailable):
+    """The broker itself does not take an output: only waiting helps."""
+
+
 @dataclass(frozen=True)
 class Ack:
     """Done: the message is finished."""
@@ -51,11 +55,16 @@ Outcome = Ack | Retry | Hold | DeadLetter
 
 @dataclass(frozen=True)
 class Policy:
-    """How often and how soon a stage tries again; delays in seconds."""
+    """How often and how soon a stage tries again; delays in seconds.
+
+    After ``patience`` vain tries a message that still calls a dependency down, while that
+    dependency answers others, is itself suspect: it must not stop the stage for ever.
+    """
 
     attempts: int = 5
     backoff: Sequence[float] = (1.0, 5.0, 30.0, 120.0)
     hold: Sequence[float] = (0.5, 1.0, 2.0, 5.0)
+    patience: int = 10
 
     def retry_delay(self, attempt: int) -> float:
         """Delay after failed ``attempt`` (1 for the first)."""
@@ -66,16 +75,21 @@ class Policy:
         return self.hold[min(tries, len(self.hold) - 1)]
 
 
-def decide(error: BaseException, attempt: int, policy: Policy, *, held: int = 0) -> Outcome:
+def decide(
+    error: BaseException, attempt: int, policy: Policy, *, held: int = 0, answering: bool = False
+) -> Outcome:
     """The outcome of ``error`` on the delivery numbered ``attempt``.
 
-    ``held`` counts the vain tries of this delivery while a dependency was down.
+    ``held`` counts the vain tries of this delivery while a dependency was down; ``answering``
+    says that all dependencies answer a probe now.
     """
     reason = str(error) or type(error).__name__
     match error:
         case Invalid():
             return DeadLetter(type(error).__name__, reason)
-        case Unavailable():
+        case BrokerDown():
+            return Hold(policy.hold_delay(held), reason)
+        case Unavailable() if not (answering and held >= policy.patience):
             return Hold(policy.hold_delay(held), reason)
         case _ if attempt >= policy.attempts:
             return DeadLetter(type(error).__name__, f"{reason} (attempt {attempt}, the last)")

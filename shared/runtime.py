@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -19,12 +19,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from shared import settings, telemetry
-from shared.bus import Bus, TopologyDiffers
+from shared.bus import Bus, Probe, TopologyDiffers
 from shared.delivery import Unavailable
 
 log = structlog.get_logger()
 
-Probe = Callable[[], Awaitable[None]]
 SILENT_FOR = 60.0
 """Seconds without a sign of the broker after which the service says it is not alive."""
 PROBE_EVERY = 1.0
@@ -84,7 +83,6 @@ class _Life:
         self._config = config
         self._build = build
         self._api: ASGIApp | None = None
-        self._needs: dict[str, Probe] = {}
         self._state = "starting"
         self.exit_code = 0
         self.stop: Callable[[], None] = lambda: None
@@ -111,7 +109,7 @@ class _Life:
         """The service's whole life beside its HTTP server; a failure ends the process."""
         try:
             async with self._build(self._config, self._bus) as parts:
-                self._api, self._needs = parts.api, parts.needs
+                self._api, self._bus.needs = parts.api, parts.needs
                 await self._await_needs()
                 await self._bus.connect()
                 await self._bus.start()
@@ -131,7 +129,7 @@ class _Life:
 
     async def _await_needs(self) -> None:
         """Wait until everything needed answers: a start in an outage uses up no attempt."""
-        for name, probe in self._needs.items():
+        for name, probe in self._bus.needs.items():
             told = False
             while True:
                 try:
@@ -152,19 +150,10 @@ class _Life:
 
     async def _ready(self, _request: Request) -> JSONResponse:
         running = self._state == "running"
-        problems = {} if not running else await self._problems()
+        problems = {} if not running else await self._bus.problems()
         ready = running and not problems
         body = {"ready": ready, "state": self._state, "problems": problems}
         return JSONResponse(body, status_code=200 if ready else 503)
-
-    async def _problems(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for name, probe in self._needs.items():
-            try:
-                await asyncio.wait_for(probe(), 3)
-            except (Unavailable, TimeoutError) as error:
-                found[name] = str(error) or "no answer in 3 s"
-        return found
 
     async def _call_api(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # ASGI
         if self._api is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from nats.aio.client import Client
@@ -48,11 +48,13 @@ class Worker:
         stage: Stage,
         handle: Callable[[Msg], Awaitable[object]],
         say: Callable[[Event], Awaitable[None]],
+        answering: Callable[[], Awaitable[bool]],
     ) -> None:
         self._connection = connection
         self._stage = stage
         self._handle = handle
         self._say = say
+        self._answering = answering
         self.puller: Puller | None = None
 
     async def __call__(self, msg: Msg) -> None:
@@ -68,37 +70,42 @@ class Worker:
                 raise
 
     async def _run(self, msg: Msg, attempt: int) -> Outcome:
-        held = 0
-        while True:
-            outcome = await self._once(msg, attempt, held)
-            if not isinstance(outcome, Hold):
-                return outcome
-            if self.puller and self.puller.stopping:
-                return Retry(GONE_SOON, outcome.reason)
-            if held == 0:
-                log.warning("dependency down, message held", reason=outcome.reason)
-            held += 1
-            telemetry.HELD.labels(self._stage.durable).inc()
-            await self._pause(outcome.delay)
+        outcome = await self._once(msg, attempt, held=0)
+        if not isinstance(outcome, Hold):
+            return outcome
+        log.warning("dependency down, message held", reason=outcome.reason)
+        with self._no_fetching():
+            held = 0
+            while isinstance(outcome, Hold):
+                if self.puller and self.puller.stopping:
+                    return Retry(GONE_SOON, outcome.reason)
+                held += 1
+                telemetry.HELD.labels(self._stage.durable).inc()
+                await asyncio.sleep(jittered(outcome.delay, random.random()))  # noqa: S311 - only spreads load
+                outcome = await self._once(msg, attempt, held)
+        return outcome
 
     async def _once(self, msg: Msg, attempt: int, held: int) -> Outcome:
+        policy = self._stage.policy
         try:
             with telemetry.SECONDS.labels(self._stage.durable).time():
                 async with asyncio.timeout(self._stage.cap):
                     await self._handle(msg)
         except Exception as error:  # noqa: BLE001 - every error has an outcome: decide() names it
-            outcome = decide(error, attempt, self._stage.policy, held=held)
+            answering = held >= policy.patience and await self._answering()
+            outcome = decide(error, attempt, policy, held=held, answering=answering)
             if not isinstance(outcome, Hold):
                 log.warning("handler failed", attempt=attempt, error=repr(error), outcome=outcome)
             return outcome
         return Ack()
 
-    async def _pause(self, delay: float) -> None:
-        """Wait for a dependency; the stage fetches nothing meanwhile."""
+    @contextmanager
+    def _no_fetching(self) -> Iterator[None]:
+        """While a dependency is down the stage keeps what it has and takes nothing new."""
         if self.puller:
             self.puller.held += 1
         try:
-            await asyncio.sleep(jittered(delay, random.random()))  # noqa: S311 - only spreads load
+            yield
         finally:
             if self.puller:
                 self.puller.held -= 1

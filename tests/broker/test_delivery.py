@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from nats.js.errors import APIError
@@ -16,7 +17,7 @@ from shared.delivery import Invalid, Unavailable
 from shared.envelope import caused
 from shared.events import MailReceived, MailSkipped, MailSkippedData
 
-from .conftest import Desk, NatsServer, eventually, mail, stage
+from .conftest import QUICK, Desk, NatsServer, eventually, mail, stage
 
 
 async def test_unknown_error_is_retried_with_growing_delay_then_dead_lettered(desk: Desk) -> None:
@@ -106,6 +107,26 @@ async def test_an_outage_uses_up_no_attempts_and_stops_fetching(desk: Desk) -> N
     assert max(seen.values()) > where.policy.attempts
     assert await desk.dead() == []
     await eventually(lambda: _finished(desk, where))
+
+
+async def test_one_message_that_cannot_be_served_does_not_stop_the_stage(desk: Desk) -> None:
+    """Its dependency answers everybody else: after some patience it counts as its own fault."""
+    where, done = stage(workers=1, policy=replace(QUICK, patience=3)), list[uuid.UUID]()
+
+    async def refuses_one(event: MailReceived, bus: Bus) -> None:
+        if event.id == said[0].id:
+            raise Unavailable("the store refuses this key")
+        done.append(event.id)
+
+    async def answers() -> None:
+        return None
+
+    bus = await desk.bus(where, refuses_one)
+    bus.needs = {"objects": answers}
+    said = await desk.hand_in(3)
+    await eventually(lambda: len(done) == 2)
+    await eventually(desk.dead)
+    assert "refuses this key" in (await desk.dead())[0].data.reason
 
 
 async def test_redelivery_after_the_output_was_published_gives_no_second_output(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from shared.bus import Bus, TopologyDiffers
 from shared.events import MailReceived
 from shared.settings import Settings
 
-from .conftest import Desk, eventually, stage
+from .conftest import Desk, NatsServer, eventually, stage
 
 
 async def start(config: Settings, mode: str, notes: Path) -> asyncio.subprocess.Process:
@@ -75,6 +75,20 @@ async def test_sigterm_finishes_what_is_in_hand_and_takes_nothing_new(
     assert lines(notes, "run") == lines(notes, "done") == where.workers
     info = await desk.jetstream.consumer_info("MAIL", where.durable)
     assert (info.num_pending, info.num_ack_pending) == (6, 0)
+
+
+async def test_sigterm_while_the_broker_is_gone_still_ends_the_process(
+    desk: Desk, config: Settings, server: NatsServer, tmp_path: Path
+) -> None:
+    where, notes = stage(ack_wait=5.0), tmp_path / "notes"
+    await admin.apply(config, [where])
+    process = await start(config, "slow", notes)
+    await desk.hand_in(1)
+    await eventually(lambda: lines(notes, "run"), within=30)
+    server.kill()
+    await asyncio.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_what_cannot_finish_in_time_is_handed_back_at_once(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from pydantic import SecretStr
@@ -14,13 +13,10 @@ from shared.settings import Objects
 
 
 @pytest.fixture(params=["memory", "s3"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
+def store(request: pytest.FixtureRequest) -> ObjectStore:
     if request.param == "memory":
-        yield MemoryObjects()
-        return
-    real = S3Objects(request.getfixturevalue("s3"))
-    await real.ready()
-    yield real
+        return MemoryObjects()
+    return S3Objects(request.getfixturevalue("s3"))
 
 
 async def test_put_get_remove(store: ObjectStore) -> None:

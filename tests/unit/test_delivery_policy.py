@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery import (
+    BrokerDown,
     DeadLetter,
     Hold,
     Invalid,
@@ -29,6 +30,16 @@ def test_invalid_input_is_given_up_at_once(attempt: int) -> None:
 @pytest.mark.parametrize(("held", "delay"), [(0, 0.5), (1, 2), (50, 2)])
 def test_an_outage_holds_whatever_the_attempt(held: int, delay: float) -> None:
     assert decide(Unavailable("db"), 99, POLICY, held=held) == Hold(delay, "db")
+
+
+def test_a_message_alone_in_calling_a_dependency_down_becomes_suspect() -> None:
+    gone = Unavailable("store refuses this key")
+    tries = POLICY.patience
+    assert decide(gone, 1, POLICY, held=tries, answering=False) == Hold(2, str(gone))
+    assert decide(gone, 1, POLICY, held=tries - 1, answering=True) == Hold(2, str(gone))
+    assert decide(gone, 1, POLICY, held=tries, answering=True) == Retry(1, str(gone))
+    assert isinstance(decide(gone, 4, POLICY, held=tries, answering=True), DeadLetter)
+    assert decide(BrokerDown("full"), 9, POLICY, held=tries, answering=True) == Hold(2, "full")
 
 
 @pytest.mark.parametrize(("attempt", "delay"), [(1, 1), (2, 5), (3, 25)])
