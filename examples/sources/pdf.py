@@ -1,6 +1,7 @@
 """Blocks → PDF with reportlab: pages with header and footer, bookmarks, tables."""
 
 import io
+import re
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -27,6 +28,10 @@ _NOTE = ParagraphStyle(
     "note", parent=_BODY, fontName="Helvetica-Oblique", backColor=colors.whitesmoke, borderPadding=6
 )
 _ITEM = ParagraphStyle("item", parent=_BODY, leftIndent=14, bulletIndent=2)
+_HEADINGS = {
+    level: ParagraphStyle(f"Heading{level}", parent=_SHEET[f"Heading{level}"], keepWithNext=1)
+    for level in (1, 2, 3)
+}
 _CELL = ParagraphStyle("cell", parent=_BODY, fontSize=9.5, leading=12, spaceAfter=0)
 _HEAD = ParagraphStyle("head", parent=_CELL, fontName="Helvetica-Bold")
 _TABLE = [
@@ -63,10 +68,11 @@ def _flowables(blocks: list[Block]) -> list[Flowable]:
     number = 0
     for block in blocks:
         number = number + 1 if block.kind == "number" else 0
-        text = escape(block.text)
+        # French puts a no-break space before these, so that none starts a line.
+        text = re.sub(r" ([:;?!»%€])", "\u00a0\\1", escape(block.text))
         match block.kind:
             case "heading":
-                story.append(Paragraph(text, _SHEET[f"Heading{block.level}"]))
+                story.append(Paragraph(text, _HEADINGS[block.level]))
             case "note":
                 story += [Paragraph(text, _NOTE), Spacer(1, 8)]
             case "paragraph":
