@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -58,6 +59,8 @@ class Bus:
         self._pullers: dict[str, Puller] = {}
         self._checks: asyncio.Task[None] | None = None
         self._checked = time.monotonic()
+        self._connection: Client
+        self._jetstream: JetStreamContext
         self.broker = NatsBroker(
             config.nats.url,
             name=f"sourcier-{service}",
@@ -171,7 +174,8 @@ class Bus:
 
     async def connect(self) -> None:
         """Connect (waiting for the broker as long as it takes) and check the topology."""
-        await self.broker.connect()
+        self._connection = await self.broker.connect()
+        self._jetstream = self._connection.jetstream()
         found = await differences(self._jetstream, self._config, [s for s, _ in self._stages])
         if found:
             raise TopologyDiffers(
@@ -205,11 +209,12 @@ class Bus:
         log.info("drained", handed_back=sum(handed_back))
         for _, subscriber in self._stages:
             subscriber.subscription = None
-        if self._connection.is_connected:
+        if self._connection.is_connected or self._connection.is_closed:
             await self.broker.stop()
         else:
             log.warning("broker gone: it will deliver again what was in hand")
-            await self._connection.close()
+            with suppress(OSError):  # closing what is broken already
+                await self._connection.close()
 
     def silence(self) -> float:
         """Seconds since the broker last served the slowest stage: the age that liveness is."""
@@ -241,14 +246,6 @@ class Bus:
             except (NatsError, TimeoutError) as error:
                 log.warning("consumers not seen", error=repr(error))
             await asyncio.sleep(CHECK_EVERY)
-
-    @property
-    def _connection(self) -> Client:
-        return self.broker.config.broker_config.connection_state.connection
-
-    @property
-    def _jetstream(self) -> JetStreamContext:
-        return self.broker.config.broker_config.connection_state.stream
 
     async def _failed(self, error: Exception) -> None:
         log.warning("broker connection", error=repr(error))

@@ -88,7 +88,8 @@ async def test_sigterm_while_the_broker_is_gone_still_ends_the_process(
     server.kill()
     await asyncio.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, errors.decode()
 
 
 async def test_what_cannot_finish_in_time_is_handed_back_at_once(

@@ -1,0 +1,198 @@
+"""Submits documents and follows each until it is searchable, refused or known already."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import mimetypes
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from shared.cli.client import BusClient, Heard
+from shared.cli.sending import upload
+from shared.clock import utcnow
+from shared.delivery import Invalid
+from shared.document_events import (
+    DocumentChunked,
+    DocumentIndexed,
+    DocumentRejected,
+    DocumentSubmitted,
+    DocumentSubmittedData,
+    MessageDead,
+)
+from shared.envelope import INLINE_LIMIT
+from shared.identity import document_id
+from shared.objects import ObjectStore
+from shared.registry import decode
+from shared.topology import INGEST_DOCUMENT
+
+IN_FLIGHT = 64
+State = Literal["indexed", "superseded", "unchanged", "rejected", "dead"]
+Key = tuple[str, datetime]
+"""What identifies a submission in the events it causes: its name and its time."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A file to submit under ``name``; ``url`` is where it is published, if anywhere."""
+
+    path: Path
+    name: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a submitted file; ``detail`` in words when it was not taken."""
+
+    name: str
+    state: State
+    document_id: str = ""
+    title: str = ""
+    chunks: int = 0
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass
+class Submission:
+    """A file on its way; ``read`` once ingest has said what it made of it."""
+
+    paper: Paper
+    sequence: int
+    read: bool = False
+
+
+@dataclass
+class Desk:
+    """Submits papers to ``collection`` for ``audience``."""
+
+    client: BusClient
+    objects: ObjectStore
+    collection: str
+    audience: str
+    _waiting: dict[Key, Submission] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    async def submit(self, paper: Paper) -> Result | None:
+        """Say ``document.submitted``. Returns a result only for a file that cannot be read."""
+        try:
+            content = await asyncio.to_thread(paper.path.read_bytes)
+        except OSError as error:
+            return Result(paper.name, "rejected", code="unreadable", detail=str(error))
+        data = DocumentSubmittedData(
+            collection=self.collection,
+            audience=self.audience,
+            name=paper.name,
+            url=paper.url,
+            submitted=utcnow(),
+            media_type=mimetypes.guess_type(paper.name)[0],
+            **await self._body(content),
+        )
+        subject = str(document_id(self.collection, data.locator()))
+        event = DocumentSubmitted.make(
+            source="cli", subject=subject, time=data.submitted, data=data, id=uuid4()
+        )
+        submission = Submission(paper, 0)
+        self._waiting[(paper.name, data.submitted)] = submission
+        submission.sequence = await self.client.say(event)
+        return None
+
+    async def follow(self, papers: Sequence[Paper]) -> AsyncIterator[Result]:
+        """Submit all and yield each one's result as it is known."""
+        queue = list(reversed(papers))
+        async with self.client.watch(self._wanted()) as heard:
+            while queue or self._waiting:
+                while queue and len(self._waiting) < IN_FLIGHT:
+                    if failed := await self.submit(queue.pop()):
+                        yield failed
+                try:
+                    message = await asyncio.wait_for(heard.get(), 1.0)
+                except TimeoutError:
+                    for result in await self._unchanged():
+                        yield result
+                    continue
+                if told := self._result(message):
+                    yield told
+
+    def _wanted(self) -> list[tuple[str, str]]:
+        said = [f"document.{verb}.v1.{self.collection}" for verb in ("indexed", "rejected")]
+        return [
+            *(("DOCUMENT", subject) for subject in (*said, self._chunked)),
+            ("DEAD", "dead.>"),
+        ]
+
+    @property
+    def _chunked(self) -> str:
+        return f"document.chunked.v1.{self.collection}"
+
+    def _result(self, message: Heard) -> Result | None:
+        self._seen[message.subject] = message.sequence
+        try:
+            event = decode(message.body)
+        except Invalid:  # not ours: what we understand is told by its type
+            return None
+        if isinstance(event, DocumentChunked):
+            block = event.data.document
+            if submission := self._waiting.get((block.name, block.version.submitted)):
+                submission.read = True
+            return None
+        key, result = _told(event)
+        return result if key and self._waiting.pop(key, None) else None
+
+    async def _unchanged(self) -> list[Result]:
+        """Files that ingest has finished with without a word: it knew their content already."""
+        silent = {key: each for key, each in self._waiting.items() if not each.read}
+        if not silent:
+            return []
+        done = await self.client.finished_with(INGEST_DOCUMENT.stream.name, INGEST_DOCUMENT.durable)
+        for subject in (self._chunked, f"document.rejected.v1.{self.collection}"):
+            last = await self.client.last_sequence("DOCUMENT", subject)
+            first = min(each.sequence for each in silent.values())
+            if last > first and self._seen.get(subject, 0) < last:
+                return []  # what was said of them may be on its way to us
+        known = [key for key, each in silent.items() if 0 < each.sequence <= done]
+        for key in known:
+            del self._waiting[key]
+        return [Result(name, "unchanged") for name, _ in known]
+
+    async def _body(self, content: bytes) -> dict[str, Any]:
+        if len(content) <= INLINE_LIMIT:
+            return {"content": base64.b64encode(content)}
+        return {"key": await upload(self.objects, content)}
+
+
+def _told(event: object) -> tuple[Key | None, Result | None]:
+    match event:
+        case DocumentIndexed(data=data):
+            block = data.document
+            state: State = "indexed" if data.live else "superseded"
+            identity, key = str(block.document_id), (block.name, block.version.submitted)
+            return key, Result(block.name, state, identity, block.title, data.count)
+        case DocumentRejected(data=data):
+            identity = str(data.document_id)
+            result = Result(data.name, "rejected", identity, code=data.code, detail=data.detail)
+            return (data.name, data.submitted), result
+        case MessageDead(data=data):
+            key = _key_of(data.payload)
+            reason = f"{data.stage}: {data.reason}"
+            return key, key and Result(key[0], "dead", code=data.error, detail=reason)
+        case _:
+            return None, None
+
+
+def _key_of(payload: bytes) -> Key | None:
+    """The submission that a dead letter's event is about, if it is about one."""
+    try:
+        data = json.loads(payload)["data"]
+        block = data.get("document")
+        name = block["name"] if block else data["name"]
+        submitted = block["version"]["submitted"] if block else data["submitted"]
+        return name, datetime.fromisoformat(submitted)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
