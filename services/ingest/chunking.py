@@ -3,19 +3,20 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from semantic_text_splitter import TextSplitter
 
 from services.ingest.formats.model import Block, ParsedDocument, shorten
+from services.ingest.pieces import Group, Piece, Section, common_path, without_leads
 
 FRAME = 12
 """Tokens kept free for the model's own marks: its prefix, separators, begin and end."""
 MIN_TOKENS = 32
 _HEADING_LENGTH = 120
 _SLICE = 20_000  # characters of one line given to the sentence splitter at once
-_TINY = 3  # a section under a third of the target may join its neighbour
+_TINY = 5  # a section under a fifth of the target may join its neighbour
 _LEAD = re.compile(r"(?::|[^.!?;,…»)\d%€])$")
 _LEAD_LENGTH = 90
 
@@ -45,43 +46,6 @@ class Chunk:
     heading_path: tuple[str, ...]
     page: int | None
     tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A span that is not cut any more; `leads` when it introduces what follows."""
-
-    start: int
-    end: int
-    tokens: int
-    heading: bool = False
-    leads: bool = False
-
-
-@dataclass(slots=True)
-class _Section:
-    """A heading and what stands under it up to the next; `path` ends with the heading."""
-
-    path: tuple[str, ...]
-    blocks: list[Block] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Group:
-    """Pieces that become one chunk; `whole` when they are complete sections."""
-
-    path: tuple[str, ...]
-    pieces: list[_Piece]
-    whole: bool
-
-    @property
-    def tokens(self) -> int:
-        return sum(piece.tokens for piece in self.pieces)
-
-    @property
-    def bare(self) -> bool:
-        """Only headings."""
-        return all(piece.heading for piece in self.pieces)
 
 
 def context(title: str, heading_path: Sequence[str]) -> str:
@@ -125,21 +89,30 @@ class _Cutter:
     def target(self, path: tuple[str, ...]) -> int:
         return min(self._target, self.room(path))
 
-    def groups(self) -> Iterator[_Group]:
+    def groups(self) -> Iterator[Group]:
         """The sections cut into groups that fit."""
-        carried: list[_Piece] = []
+        carried: list[Piece] = []
         sections = self._sections()
         for section, following in zip(sections, [*sections[1:], None], strict=True):
             pieces = carried + self._pieces(section)
             carried = []
-            below = following is not None and following.path[: len(section.path)] == section.path
-            if below and pieces and all(piece.heading for piece in pieces):
-                # A heading straight above its first subsection goes with it.
+            if following is not None and self._introduces(section, pieces, following):
                 carried = pieces
             else:
                 yield from self._packed(section.path, pieces)
 
-    def chunk(self, ordinal: int, group: _Group) -> Chunk:
+    def _introduces(self, section: Section, pieces: list[Piece], following: Section) -> bool:
+        """A heading straight above its first subsection, short enough to go with it."""
+        below = (
+            len(following.path)
+            > len(section.path)
+            == len(common_path(section.path, following.path))
+        )
+        tokens = sum(piece.tokens for piece in pieces)
+        bare = all(piece.heading for piece in pieces)
+        return below and bare and tokens <= self.room(following.path) // 2
+
+    def chunk(self, ordinal: int, group: Group) -> Chunk:
         """The chunk of a group."""
         start, end = group.pieces[0].start, group.pieces[-1].end
         page = bisect_right(self._pages, start) - 1
@@ -156,8 +129,8 @@ class _Cutter:
     def _context(self, path: tuple[str, ...]) -> int:
         return self._counter.count(context(self._document.title, path)) + FRAME
 
-    def _sections(self) -> list[_Section]:
-        sections: list[_Section] = []
+    def _sections(self) -> list[Section]:
+        sections: list[Section] = []
         stack: list[tuple[int, str]] = []
         for block in self._document.blocks:
             if block.kind == "heading":
@@ -165,7 +138,7 @@ class _Cutter:
                 text = shorten(self._document.text[block.start : block.end], _HEADING_LENGTH)
                 stack.append((block.level, text))
             if block.kind == "heading" or not sections:
-                sections.append(_Section(self._path([text for _, text in stack])))
+                sections.append(Section(self._path([text for _, text in stack])))
             sections[-1].blocks.append(block)
         return sections
 
@@ -184,9 +157,9 @@ class _Cutter:
         # Alone, the rest of a word that is cut has a first token of its own.
         return bisect_right(self._ends, end) - before + (not spaced)
 
-    def _pieces(self, section: _Section) -> list[_Piece]:
+    def _pieces(self, section: Section) -> list[Piece]:
         room, target = self.room(section.path), self.target(section.path)
-        pieces: list[_Piece] = []
+        pieces: list[Piece] = []
         for block in section.blocks:
             tokens = self._tokens(block.start, block.end)
             lines = block.kind == "paragraph" and tokens > target // 2
@@ -196,7 +169,7 @@ class _Cutter:
                 pieces += self._lines(block, room, target)
         return pieces
 
-    def _piece(self, start: int, end: int, kind: str = "paragraph") -> _Piece:
+    def _piece(self, start: int, end: int, kind: str = "paragraph") -> Piece:
         text = self._document.text
         short = end - start <= _LEAD_LENGTH and "\n" not in text[start:end]
         leads = kind == "heading" or (
@@ -204,9 +177,9 @@ class _Cutter:
             and bool(_LEAD.search(text, start, end))
             and (short or text[end - 1] == ":")
         )
-        return _Piece(start, end, self._tokens(start, end), kind == "heading", leads)
+        return Piece(start, end, self._tokens(start, end), kind == "heading", leads)
 
-    def _lines(self, block: Block, room: int, target: int) -> Iterator[_Piece]:
+    def _lines(self, block: Block, room: int, target: int) -> Iterator[Piece]:
         start = block.start
         for line in self._document.text[block.start : block.end].split("\n"):
             end = start + len(line)
@@ -216,7 +189,7 @@ class _Cutter:
                 yield from self._sentences(start, end, target)
             start = end + 1
 
-    def _sentences(self, start: int, end: int, target: int) -> Iterator[_Piece]:
+    def _sentences(self, start: int, end: int, target: int) -> Iterator[Piece]:
         """A line too long for a chunk, cut between sentences, else words, else characters."""
         # Two less: where a word is cut, tokens in the text and of the part alone differ.
         splitter = TextSplitter.from_callback(self._counter.count, target - 2)
@@ -229,44 +202,30 @@ class _Cutter:
                 yield self._piece(start + offset, start + offset + len(text))
             start = stop
 
-    def _packed(self, path: tuple[str, ...], pieces: list[_Piece]) -> Iterator[_Group]:
+    def _packed(self, path: tuple[str, ...], pieces: list[Piece]) -> Iterator[Group]:
         """The pieces in groups of even size that fit, each lead with what it introduces."""
         total = sum(piece.tokens for piece in pieces)
         room, target = self.room(path), self.target(path)
         if total <= room:
             if pieces:
-                yield _Group(path, pieces, whole=True)
+                yield Group(path, pieces, whole=True)
             return
         even = total / -(-total // target)
-        current: list[_Piece] = []
+        current: list[Piece] = []
         size = 0
         for piece in pieces:
             if current and (size >= even or size + piece.tokens > room):
-                current, kept = _without_leads(current, piece, room)
-                yield _Group(path, current, whole=False)
+                current, kept = without_leads(current, piece, room)
+                yield Group(path, current, whole=False)
                 current, size = kept, sum(lead.tokens for lead in kept)
             current.append(piece)
             size += piece.tokens
-        yield _Group(path, current, whole=False)
+        yield Group(path, current, whole=False)
 
 
-def _without_leads(
-    pieces: list[_Piece], following: _Piece, room: int
-) -> tuple[list[_Piece], list[_Piece]]:
-    """The pieces, and the leads at their end that go with what follows when they fit there."""
-    cut = len(pieces)
-    size = following.tokens
-    while cut > 1 and pieces[cut - 1].leads and size + pieces[cut - 1].tokens <= room:
-        cut -= 1
-        size += pieces[cut].tokens
-    if all(piece.leads for piece in pieces[:cut]):
-        cut = len(pieces)
-    return pieces[:cut], pieces[cut:]
-
-
-def _merged(groups: list[_Group], cutter: _Cutter) -> list[_Group]:
+def _merged(groups: list[Group], cutter: _Cutter) -> list[Group]:
     """Neighbouring whole sections joined when one is tiny and both stand under one heading."""
-    merged: list[_Group] = []
+    merged: list[Group] = []
     for group in groups:
         joined = _join(merged[-1], group, cutter) if merged else None
         if joined is None:
@@ -276,8 +235,8 @@ def _merged(groups: list[_Group], cutter: _Cutter) -> list[_Group]:
     return merged
 
 
-def _join(first: _Group, second: _Group, cutter: _Cutter) -> _Group | None:
-    common = _common(first.path, second.path)
+def _join(first: Group, second: Group, cutter: _Cutter) -> Group | None:
+    common = common_path(first.path, second.path)
     related = len(common) >= max(len(first.path), len(second.path)) - 1
     tiny = min(first.tokens, second.tokens) * _TINY < cutter.target(common)
     if not (related and tiny and first.whole and second.whole):
@@ -285,13 +244,4 @@ def _join(first: _Group, second: _Group, cutter: _Cutter) -> _Group | None:
     path = second.path if first.bare else common
     if first.tokens + second.tokens > cutter.target(path):
         return None
-    return _Group(path, first.pieces + second.pieces, whole=True)
-
-
-def _common(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    length = 0
-    for left, right in zip(first, second, strict=False):
-        if left != right:
-            break
-        length += 1
-    return first[:length]
+    return Group(path, first.pieces + second.pieces, whole=True)

@@ -128,7 +128,7 @@ PARAGRAPH = st.lists(WORDS, min_size=1, max_size=60).map(" ".join)
 MARKED = st.tuples(st.sampled_from(["", "# ", "## ", "### ", "- ", "1. "]), PARAGRAPH).map("".join)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(
     parts=st.lists(st.tuples(MARKED, st.sampled_from(["\n", "\n\n"])), min_size=1, max_size=15),
     max_tokens=st.integers(64, 400),

@@ -27,7 +27,7 @@ _UNWANTED = re.compile(
 )
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SPACES = re.compile("[ \t]+")
-_SPACED_ENDS = re.compile(" *\n *")
+_SPACED_ENDS = re.compile("[ \u00a0\u202f]*\n[ \u00a0\u202f]*")
 _MANY_LINES = re.compile("\n{3,}")
 
 

@@ -13,7 +13,7 @@ from services.ingest.formats.plain import bullet, heading_like
 _MAX_HEADING = 140
 _HEADING_SIZE = 1.12
 _EDGE_LINES = 2
-_MIN_PAGES = 3
+_MIN_PAGES = 2
 _COLUMN_ROWS = 6
 _COLUMN_WIDTH = 30
 _DIGITS = re.compile(r"\d+")
