@@ -39,9 +39,25 @@ _ANAPHORA = re.compile(
     r"(?<![-'’])\b(?:cela|ceci|ça|celui-ci|celle-ci|ceux-ci|celles-ci|ce dernier"
     r"|cette dernière|ces derniers|il|elle"
     r"|ils|elles|encore|aussi|dans ce cas|le cas échéant|y|en|it|they|this|that|these|those|so"
-    r"|ce dispositif|cette aide|ce dossier|ce prêt|cette offre|ce cas|qu'en est-il|et pour"
+    r"|ce dispositif|cette aide|ce dossier|ce prêt|cette offre|ce cas|est-ce (?:exact|vrai"
+    r"|correct|le cas|bien le cas|juste|suffisant)|qu'en est-il|et pour"
     r"|et si"
     r"|what about|also|still)\b",
+    re.IGNORECASE,
+)
+# "pour les remplacer": a pronoun before an infinitive.
+_PRONOUN = re.compile(r"\b(?:(?:pour|à|de) les|d[e'] ?l[ea']) ?\w+(?:er|ir)\b", re.IGNORECASE)
+# A request that names nothing: it stands for the sentence before it.
+_CONTENTLESS = re.compile(
+    r"^\W*(?:(?:pouvez|pourriez)-vous (?:svp |s'il vous plaît )?(?:me |nous |m'|bien )*"
+    r"(?:renseigner|aider|éclairer|répondre|conseiller|orienter|confirmer|le confirmer|en dire "
+    r"plus)"
+    r"|qu'en pensez-vous|est-ce (?:exact|possible|vrai|correct|le cas)|merci de (?:me |nous |m')?"
+    r"(?:répondre|renseigner|éclairer|conseiller)"
+    r"|(?:can|could) you (?:please )?(?:help|advise|confirm)(?: me| us)?|is (?:that|this|it) "
+    r"(?:right"
+    r"|correct|possible))(?:,? (?:svp|s'il vous pla[iî]t|à ce sujet|sur ce point|là-dessus"
+    r"|please))*\W*$",
     re.IGNORECASE,
 )
 _SHORT_QUESTION_WORDS = 14
@@ -108,8 +124,8 @@ def language(text: str) -> str:
 
 def _in_text(text: str) -> tuple[str, ...]:
     found: list[str] = []
-    before = ""
-    lead = ""
+    before = lead = ""
+    before_asks = False
     for sentence, is_item in _sentences(text):
         if _GREETING.match(sentence) or is_courtesy(sentence):
             continue
@@ -118,8 +134,10 @@ def _in_text(text: str) -> tuple[str, ...]:
             continue
         lead = sentence if sentence.endswith(":") and is_request(sentence) else ""
         if is_request(sentence) and not lead:
-            found.append(_with_context(before, sentence))
-        before = sentence
+            asked = _with_context(before, sentence)
+            if not (_CONTENTLESS.match(sentence) and (not before or before_asks)):
+                found.append(asked)
+        before, before_asks = sentence, is_request(sentence)
     if lead and not found:
         found.append(lead)
     cut = (_cut(question, MAX_QUESTION_CHARS) for question in found)
@@ -128,7 +146,8 @@ def _in_text(text: str) -> tuple[str, ...]:
 
 def _with_context(before: str, question: str) -> str:
     short = len(question.split()) <= _SHORT_QUESTION_WORDS
-    if before and short and _ANAPHORA.search(question) and before not in question:
+    leans = _ANAPHORA.search(question) or _PRONOUN.search(question) or _CONTENTLESS.match(question)
+    if before and short and leans and before not in question:
         return f"{before} {question}"
     return question
 

@@ -36,6 +36,13 @@ _CLOSING = re.compile(
     r"[\s,.!;:)]*(?:[A-ZÉÈÀÂÎ][\w.'-]*(?:[ -][A-ZÉÈÀÂÎ][\w.'-]*){0,3}[.,]?)?$",
     re.IGNORECASE,
 )
+# A clause that only leads to the name below it: it ends with a comma.
+_LEADING_TO_NAME = re.compile(
+    r"^(?:merci|avec (?:mes|nos|tous|toute)|(?:en )?(?:vous|te) (?:remerciant|souhaitant)|(?:en "
+    r")?restant"
+    r"|dans l'attente|dans cette attente|en attendant|en espérant|comptant sur)\b[^.?!;:]{0,160},$",
+    re.IGNORECASE,
+)
 _ENGLISH_CLOSING = re.compile(
     r"^(?:(?:with )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|sincerely|best"
     r"|yours (?:sincerely|faithfully|truly)|sincerely yours|cheers|many thanks|thanks|thank "
@@ -112,13 +119,19 @@ def _without_rulers(lines: list[str]) -> list[str]:
 
 
 def _asks_nothing(tail: list[str], limit: int) -> bool:
-    """Whether `tail` has at most `limit` filled lines, none of them a paragraph or a request."""
+    """Whether `tail` has at most `limit` filled lines, none of them a paragraph or a request.
+
+    A disclaimer may ask ("do you really need to print this?"): that is no request of the sender.
+    """
     filled = 0
     for line in tail:
         if not line.strip():
             continue
         filled += 1
-        if filled > limit or len(line) > MAX_MATCHED_CHARS or is_request(plain(line)):
+        text = plain(line)
+        if filled > limit or (is_request(text) and not _DISCLAIMER.match(text)):
+            return False
+        if len(line) > MAX_MATCHED_CHARS and not _DISCLAIMER.match(text):
             return False
     return True
 
@@ -169,9 +182,11 @@ def _cut_closing(lines: list[str]) -> list[str]:
     for index, line in enumerate(lines):
         text = plain(line)
         french = bool(_CLOSING.match(text))
+        tail = lines[index + 1 :]
+        if _LEADING_TO_NAME.match(text) and _is_name_block(tail):
+            return lines[:index]
         if not french and not _ENGLISH_CLOSING.match(text):
             continue
-        tail = lines[index + 1 :]
         if not french and not any(_CONTACT.search(plain(other)) for other in tail):
             # A bare "Best regards" and a name cost nothing and are often part of the reply.
             continue
@@ -182,6 +197,14 @@ def _cut_closing(lines: list[str]) -> list[str]:
         if _above(lines, index) and _asks_nothing(tail[:postscript], MAX_SIGNATURE_LINES):
             return lines[:index] + kept
     return lines
+
+
+def _is_name_block(tail: list[str]) -> bool:
+    """Whether `tail` is a few short lines that are no sentences, such as a name and a function."""
+    filled = [plain(line) for line in tail[: 4 * MAX_SIGNATURE_LINES] if line.strip()]
+    short = all(len(line) <= 80 and not line.endswith((".", ":", ";", "!")) for line in filled)
+    added = any(_POSTSCRIPT.match(line) for line in filled)
+    return len(filled) <= 6 and short and not added and _asks_nothing(tail, 6)
 
 
 def _cut_contact_block(lines: list[str]) -> list[str]:

@@ -65,6 +65,26 @@ def test_a_short_anaphoric_question_gets_the_sentence_before() -> None:
     assert find_questions("", text) == (text,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "L'aide aux études serait plus élevée outre-mer. Est-ce exact ?",
+        "Deux classes sont en préfabriqué. Quelle aide pour les remplacer ?",
+        "Nous isolons une école de 1974 en deux phases. Pouvez-vous nous conseiller ?",
+    ],
+)
+def test_questions_that_lean_on_the_sentence_before(text: str) -> None:
+    assert find_questions("", text) == (text,)
+
+
+def test_a_request_without_content_after_a_question_adds_nothing() -> None:
+    question = "Un habitant nous demande comment renouveler sa carte."
+    assert find_questions("", f"{question} Pouvez-vous nous renseigner ?") == (question,)
+    assert find_questions("Carte de stationnement résident", "Pouvez-vous m'aider ?") == (
+        "Carte de stationnement résident",
+    )
+
+
 def test_courtesy_is_no_question() -> None:
     text = "Bonjour, comment allez-vous ? Quel est le taux du prêt ? N'hésitez pas à m'appeler."
     assert find_questions("", text) == ("Quel est le taux du prêt ?",)

@@ -56,6 +56,12 @@ def test_what_follows_a_reply_header_is_dropped(above: str) -> None:
         "Je vous prie d'agréer, Madame, Monsieur, l'expression de mes salutations distinguées.\nX",
         "Veuillez agréer, Madame, Monsieur, mes salutations distinguées.",
         "Bonne journée,\nLe service",
+        "Merci d'avance,\nLe service bâtiments",
+        "Vous remerciant par avance,\n\nPôle bâtiments\nCommunauté de communes",
+        "Dans l'attente de votre retour,",
+        "Restant à votre disposition,\n\nLe cabinet\nTél. : 01 23 45 67 89\n\n"
+        "Ce message est confidentiel et réservé à son destinataire. Pensez à l'environnement : "
+        "avez-vous vraiment besoin d'une copie papier ?",
         "Envoyé de mon iPhone",
         "Envoyé à partir de Outlook pour Android",
         "Sent from my Samsung Galaxy",
@@ -79,6 +85,7 @@ def test_signatures_are_dropped(tail: str) -> None:
         "De : Paris\nÀ : Lyon\nDate : demain. Le trajet est-il remboursé ?",
         "Objet : école Jules-Ferry\n\nLe prêt est-il cumulable ?",
         "Montants :\n-----\nétudes 10 000 €\ntravaux 90 000 €",
+        "Merci pour ces précisions,\nNous avons deux écoles.",
         "> Une citation sans auteur.\n\nMa réponse.",
     ],
 )
