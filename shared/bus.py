@@ -150,12 +150,7 @@ class Bus:
             raise BrokerDown(f"broker did not confirm {event.type}: {error!r}") from error
         telemetry.SAID.labels(event.type).inc()
 
-    async def ask(
-        self,
-        query: Query,
-        answer: type[A],
-        timeout: float = 5.0,  # noqa: ASYNC109 - the broker's own request timeout
-    ) -> A:
+    async def ask(self, query: Query, answer: type[A], timeout: float = 5.0) -> A:
         """Ask another service and wait ``timeout`` s.
 
         Raises ``Unavailable`` without an answer, ``Invalid`` when the request is refused.
