@@ -1,0 +1,1 @@
+"""The real engines, the sentence scorer and the prompt files."""

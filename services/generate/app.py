@@ -1,0 +1,94 @@
+"""Composition root of generate: settings to engines to service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.generate.adapters.bus_scorer import BusScorer
+from services.generate.adapters.extractive_engine import ExtractiveEngine
+from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
+from services.generate.adapters.prompt_files import PromptFiles
+from services.generate.fallback import FallbackEngine
+from services.generate.handlers import register
+from services.generate.service import Engine, GenerateService, Rules
+from shared.bus import Bus
+from shared.clock import utcnow
+from shared.runtime import Parts, run
+from shared.settings import Generation, Settings
+
+
+class ContradictorySettings(ValueError):
+    """Settings of ``[generation]`` that cannot both hold; says which and what to do."""
+
+
+@asynccontextmanager
+async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
+    """The engines of the settings, started, and the service that uses them."""
+    endpoint = endpoint_of(settings.generation)
+    extractive = ExtractiveEngine(BusScorer(bus))
+    model = OpenAiEngine(endpoint) if endpoint else None
+    engines = engines_of(settings.generation, extractive, model)
+    service = GenerateService(
+        engines=engines,
+        default=settings.generation.engine,
+        prompts=PromptFiles(),
+        rules=Rules(
+            min_evidence=settings.generation.min_evidence,
+            signatures={name: box.signature for name, box in settings.mailboxes.items()},
+        ),
+        clock=utcnow,
+        timer=time.perf_counter,
+    )
+    register(bus, service)
+    async with AsyncExitStack() as stack:
+        for engine in engines.values():
+            await engine.start()
+            stack.push_async_callback(engine.stop)
+        # With a fallback, drafts go on while the endpoint is down: it is not waited for.
+        waited = model is not None and "openai" in engines and not settings.generation.fallback
+        yield Parts(needs={"endpoint": model.ready} if model and waited else {})
+
+
+def engines_of(
+    generation: Generation, extractive: Engine, model: Engine | None
+) -> dict[str, Engine]:
+    """Engines by the name that settings and requests use."""
+    engines: dict[str, Engine] = {"extractive": extractive}
+    if model is not None:
+        engines["openai"] = FallbackEngine(model, extractive) if generation.fallback else model
+    return engines
+
+
+def endpoint_of(generation: Generation) -> Endpoint | None:
+    """The endpoint of the settings, if any. Raises ``ContradictorySettings``."""
+    if generation.endpoint is None and generation.model is None:
+        if generation.engine == "openai":
+            raise ContradictorySettings(
+                "[generation] engine = \"openai\" needs 'endpoint' (http://…/v1) and 'model': "
+                'give both, or set engine = "extractive"'
+            )
+        return None
+    if generation.endpoint is None or generation.model is None:
+        missing = "endpoint" if generation.endpoint is None else "model"
+        raise ContradictorySettings(
+            f"[generation] '{missing}' is missing: 'endpoint' and 'model' go together"
+        )
+    if not generation.endpoint.startswith(("http://", "https://")):
+        raise ContradictorySettings(
+            f"[generation] endpoint = {generation.endpoint!r} is no address: write http://host/v1"
+        )
+    key = generation.api_key
+    return Endpoint(
+        url=generation.endpoint,
+        model=generation.model,
+        api_key=key.get_secret_value() if key else None,
+        timeout=generation.timeout,
+        max_tokens=generation.max_tokens,
+        temperature=generation.temperature,
+    )
+
+
+if __name__ == "__main__":
+    run("generate", build)

@@ -1,0 +1,74 @@
+"""Chosen units into the parts of a reply: one group per question, passages kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.generate import wording
+from services.generate.answer import EnginePart, Language
+from services.generate.french import terms
+from services.generate.selection import Pool
+from services.generate.units import Unit, shortened
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Question number ``question`` of the e-mail and its units' numbers in the pool, best first.
+
+    ``above``: all its units were already quoted for an earlier question.
+    """
+
+    question: int
+    units: tuple[int, ...] = ()
+    above: bool = False
+
+
+def arrange(
+    pool: Pool, chosen: Sequence[Chosen], questions: Sequence[str], language: Language
+) -> tuple[EnginePart, ...]:
+    """Parts in the order of the questions; questions are named when there are several."""
+    parts: list[EnginePart] = []
+    if language == "en" and any(answer.units for answer in chosen):
+        parts.append(EnginePart(wording.french_quotes(), connective=True))
+    for answer in chosen:
+        named = wording.quoted(questions[answer.question], answer.question, language)
+        if answer.above:
+            parts.append(EnginePart(wording.answered_above(named, language), connective=True))
+            continue
+        if len(questions) > 1:
+            parts.append(EnginePart(wording.about(named, language), connective=True))
+        parts += _statements(pool, answer.units, questions[answer.question])
+    return tuple(parts)
+
+
+def _statements(pool: Pool, numbers: Sequence[int], question: str) -> list[EnginePart]:
+    """Best passage first, document order within a passage; rows of a table become a list."""
+    asked = frozenset(terms(question))
+    order: dict[int, list[Unit]] = {}
+    for number in numbers:
+        unit = pool.units[number]
+        order.setdefault(unit.passage, []).append(unit)
+    parts: list[EnginePart] = []
+    for passage, units in order.items():
+        units.sort(key=lambda unit: unit.order)
+        listed = sum(unit.kind == "row" for unit in units) > 1
+        for unit in units:
+            text = _text(unit, question, asked)
+            text = f"– {text}" if listed and unit.kind == "row" else text
+            parts.append(EnginePart(text, (passage,)))
+    return parts
+
+
+def _text(unit: Unit, question: str, asked: frozenset[str]) -> str:
+    if unit.kind == "list":
+        return shortened(unit, lambda item: len(asked & frozenset(terms(item))))
+    if unit.verdict and not _answers_heading(unit, asked):
+        return unit.without_verdict()
+    return unit.text
+
+
+def _answers_heading(unit: Unit, asked: frozenset[str]) -> bool:
+    """« Oui. » answers the heading above it: it is kept only when the question is the same."""
+    heading = frozenset(terms(unit.context))
+    return bool(asked) and len(asked & heading) >= 0.6 * len(asked)
