@@ -103,11 +103,8 @@ class _Cutter:
 
     def _introduces(self, section: Section, pieces: list[Piece], following: Section) -> bool:
         """A heading straight above its first subsection, short enough to go with it."""
-        below = (
-            len(following.path)
-            > len(section.path)
-            == len(common_path(section.path, following.path))
-        )
+        above = len(section.path)
+        below = len(following.path) > above and following.path[:above] == section.path
         tokens = sum(piece.tokens for piece in pieces)
         bare = all(piece.heading for piece in pieces)
         return below and bare and tokens <= self.room(following.path) // 2
@@ -191,8 +188,8 @@ class _Cutter:
 
     def _sentences(self, start: int, end: int, target: int) -> Iterator[Piece]:
         """A line too long for a chunk, cut between sentences, else words, else characters."""
-        # Two less: where a word is cut, tokens in the text and of the part alone differ.
-        splitter = TextSplitter.from_callback(self._counter.count, target - 2)
+        # Four less: where a word is cut, tokens in the text and of the part alone differ.
+        splitter = TextSplitter.from_callback(self._counter.count, target - 4)
         while start < end:
             stop = min(end, start + _SLICE)
             if stop < end:
