@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.local.folder import AlreadyRunning, DataFolder, Running
 from deploy.local.process import StartFailed
@@ -47,7 +48,7 @@ class Supervisor:
             await self._start()
             await self._stopped.wait()
         except StartFailed as error:
-            self._say(f"[red]{error}")
+            self._say(f"[red]{escape(str(error))}")
             return 1
         finally:
             await self._stop()
@@ -78,7 +79,7 @@ class Supervisor:
                     try:
                         await asyncio.to_thread(self._stack.restart, server)
                     except StartFailed as error:
-                        self._say(f"[red]{error}")
+                        self._say(f"[red]{escape(str(error))}")
                     self._write()
             await asyncio.sleep(1)
 
@@ -159,7 +160,7 @@ def main() -> int:
     try:
         folder.take()
     except AlreadyRunning as error:
-        console.print(f"[red]{error}")
+        console.print(f"[red]{escape(str(error))}")
         return 1
     left = folder.recover()
     if left:

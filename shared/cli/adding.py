@@ -179,9 +179,9 @@ def _told(event: object) -> tuple[Key | None, Result | None]:
             result = Result(data.name, "rejected", identity, code=data.code, detail=data.detail)
             return (data.name, data.submitted), result
         case MessageDead(data=data):
-            key = _key_of(data.payload)
+            of = _key_of(data.payload)
             reason = f"{data.stage}: {data.reason}"
-            return key, key and Result(key[0], "dead", code=data.error, detail=reason)
+            return of, of and Result(of[0], "dead", code=data.error, detail=reason)
         case _:
             return None, None
 

@@ -27,8 +27,12 @@ FAILED = {"dead", "none"}
 def send(
     files: Annotated[list[Path] | None, typer.Argument(help="E-mails (.eml) to hand in.")] = None,
     mailbox: Annotated[str, typer.Option(help="The mailbox they arrive in.")] = "default",
-    stdin: Annotated[bool, typer.Option(help="Read one e-mail from standard input.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait for each outcome and print it.")] = False,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read one e-mail from standard input.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for each outcome and print it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per e-mail.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each outcome.")] = 120.0,
     data: Data = None,

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.cli.client import BusClient, Heard
@@ -119,7 +120,7 @@ class Post:
         name = {"mail_id": str(posted.mail), "file": posted.letter.name}
         return name | outcome | {"timings": timings}
 
-    async def _body(self, raw: bytes) -> dict[str, object]:
+    async def _body(self, raw: bytes) -> dict[str, Any]:
         if len(raw) <= INLINE_LIMIT:
             return {"content": base64.b64encode(raw)}
         return {"key": await upload(self.objects, raw)}

@@ -1,0 +1,242 @@
+"""``sourcier add``, ``remove`` and ``search``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shared.cli.adding import Desk, Paper, Result
+from shared.cli.client import connected
+from shared.cli.problem import Problem
+from shared.cli.render import table
+from shared.cli.where import Data, Where, locate
+from shared.clock import utcnow
+from shared.document_events import DocumentRemoved, DocumentRemovedData
+from shared.envelope import Slug
+from shared.identity import document_id
+from shared.objects import S3Objects
+from shared.queries import Method, SearchAnswer, SearchQuery
+
+FAILED = {"rejected", "dead"}
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Collection = Annotated[str, typer.Option(help="The collection it belongs to.")]
+
+
+def add(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders (read recursively).")],
+    collection: Collection = "default",
+    audience: Annotated[str, typer.Option(help="Who may be given its passages.")] = "public",
+    url_base: Annotated[
+        str | None, typer.Option(help="Where the files are published: URL = base/name.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until they are searchable.")] = True,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Add documents, or new versions of them.
+
+    A file's name (its path within the folder given) identifies it in its collection: the same
+    name again is a new version, the same content again changes nothing. Prints what was refused
+    and why; exits 1 when something was.
+
+    Example: `sourcier add guides/ bareme.pdf --collection default`
+    """
+    for slug in (collection, audience):
+        _slug(slug)
+    papers = list(_papers(paths, url_base))
+    if not papers:
+        raise Problem(f"no file in {', '.join(map(str, paths))}", 2)
+    _distinct(papers)
+    where = locate(data)
+    results = asyncio.run(_add(where, papers, collection, audience, wait, as_json))
+    if as_json:
+        return _exit(results)
+    if wait:
+        _summary(results)
+    else:
+        typer.echo(f"{len(papers)} files handed in; see `sourcier status`")
+    return _exit(results)
+
+
+async def _add(
+    where: Where, papers: Sequence[Paper], collection: str, audience: str, wait: bool, as_json: bool
+) -> list[Result]:
+    results: list[Result] = []
+    objects = S3Objects(where.settings.objects)
+    async with connected(where.settings) as client:
+        desk = Desk(client, objects, collection, audience)
+        if not wait:
+            failed = [await desk.submit(paper) for paper in papers]
+            return [each for each in failed if each]
+        with progress(quiet=as_json) as bar:
+            task = bar.add_task("documents", total=len(papers))
+            async for result in desk.follow(papers):
+                results.append(result)
+                bar.advance(task)
+                if as_json:
+                    typer.echo(json.dumps(asdict(result), ensure_ascii=False))
+    return results
+
+
+def progress(quiet: bool = False) -> Progress:
+    """A progress bar with counts and the time left, on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, quiet=quiet),
+    )
+
+
+def _summary(results: Sequence[Result]) -> None:
+    console = Console()
+    refused = [result for result in results if result.state in FAILED]
+    if refused:
+        rows = [[r.name, r.state, r.code, r.detail] for r in refused]
+        console.print(table("Not taken", ["file", "state", "code", "reason"], rows))
+    counts = Counter(result.state for result in results)
+    chunks = sum(result.chunks for result in results)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    console.print(f"{len(results)} files: {told}; {chunks} passages")
+
+
+def _exit(results: Sequence[Result]) -> None:
+    if any(result.state in FAILED for result in results):
+        raise typer.Exit(1)
+
+
+def _papers(paths: Sequence[Path], url_base: str | None) -> Iterator[Paper]:
+    for path in paths:
+        if not path.exists():
+            raise Problem(f"{path} does not exist", 2)
+        root = path if path.is_dir() else path.parent
+        for file in _files(path):
+            name = file.relative_to(root).as_posix()
+            url = f"{url_base.rstrip('/')}/{quote(name)}" if url_base else None
+            yield Paper(file, name, url)
+
+
+def _files(path: Path) -> list[Path]:
+    """Files below ``path`` in order, without hidden ones."""
+    if path.is_file():
+        return [path]
+    found = (each for each in path.rglob("*") if each.is_file())
+    return sorted(f for f in found if not any(p.startswith(".") for p in f.relative_to(path).parts))
+
+
+def _distinct(papers: Sequence[Paper]) -> None:
+    by_name: dict[str, Path] = {}
+    for paper in papers:
+        other = by_name.setdefault(paper.name, paper.path)
+        if other.resolve() != paper.path.resolve():
+            raise Problem(
+                f"{other} and {paper.path} would be the same document {paper.name!r}; "
+                "add them by their common folder, or in two collections",
+                2,
+            )
+
+
+def _slug(text: str) -> None:
+    try:
+        TypeAdapter(Slug).validate_python(text)
+    except ValidationError as error:
+        raise Problem(f"{text!r} is no collection or audience: use a-z, 0-9 and -", 2) from error
+
+
+def remove(
+    document: Annotated[str, typer.Argument(help="Name, URL or id of the document.")],
+    collection: Collection = "default",
+    data: Data = None,
+) -> None:
+    """Remove a document everywhere: it is no longer found, and drafts that cite it are withdrawn.
+
+    Example: `sourcier remove bareme.pdf --collection default`
+    """
+    _slug(collection)
+    where = locate(data)
+    found = asyncio.run(_remove(where, document, collection))
+    typer.echo(f"removed {document} ({found})")
+
+
+async def _remove(where: Where, document: str, collection: str) -> UUID:
+    identity = _identity(document, collection)
+    removed = DocumentRemovedData(collection=collection, document_id=identity, removed=utcnow())
+    event = DocumentRemoved.make(
+        source="cli", subject=str(identity), time=removed.removed, data=removed, id=uuid4()
+    )
+    async with connected(where.settings) as client:
+        await client.say(event)
+    return identity
+
+
+def _identity(document: str, collection: str) -> UUID:
+    try:
+        return UUID(document)
+    except ValueError:
+        return document_id(collection, document)
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Passages at most.")] = 8,
+    method: Annotated[
+        str | None, typer.Option(help="dense, bm25, hybrid or hybrid+rerank.")
+    ] = None,
+    collection: Annotated[list[str] | None, typer.Option(help="Only these collections.")] = None,
+    audience: Annotated[list[str] | None, typer.Option(help="As whom to look.")] = None,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Find the passages that answer a question, as retrieval does it for an e-mail.
+
+    Example: `sourcier search "qui finance l'étude préalable ?" --limit 3`
+    """
+    query = _query(question, limit, method, collection, audience)
+    answer = asyncio.run(_search(locate(data), query))
+    if as_json:
+        typer.echo(answer.model_dump_json())
+        return
+    console = Console()
+    for rank, passage in enumerate(answer.passages, 1):
+        place = f", p. {passage.page}" if passage.page else ""
+        heading = " > ".join(passage.heading_path)
+        console.print(f"[bold]{rank}.[/] {passage.title}{place} [dim]{heading}[/]", highlight=False)
+        console.print(f"   {passage.text[:300]}", markup=False, highlight=False)
+    console.print(f"[dim]{len(answer.passages)} passages, evidence {answer.evidence:.2f}[/]")
+
+
+def _query(
+    question: str,
+    limit: int,
+    method: str | None,
+    collection: list[str] | None,
+    audience: list[str] | None,
+) -> SearchQuery:
+    try:
+        return SearchQuery(
+            question=question,
+            limit=limit,
+            method=TypeAdapter(Method | None).validate_python(method),
+            collections=tuple(collection or ()),
+            audiences=tuple(audience or ("public",)),
+        )
+    except ValidationError as error:
+        raise Problem(error.errors()[0]["msg"], 2) from error
+
+
+async def _search(where: Where, query: SearchQuery) -> SearchAnswer:
+    async with connected(where.settings) as client:
+        return await client.ask(query, SearchAnswer)

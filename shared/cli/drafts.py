@@ -1,0 +1,96 @@
+"""``sourcier drafts``: what waits for an agent."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from shared.cli.outcomes import outcome_of
+from shared.cli.problem import Problem
+from shared.cli.render import panel, table
+from shared.cli.web import fetch
+from shared.cli.where import Data, locate
+from shared.envelope import Event
+from shared.events import DraftDeclined, DraftDeclinedData, DraftReady, DraftReadyData
+
+app = typer.Typer(help="List and show drafts.", invoke_without_command=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def drafts(
+    context: typer.Context,
+    status: Annotated[
+        str | None, typer.Option(help="waiting, approved, edited, rejected or withdrawn.")
+    ] = None,
+    mailbox: Annotated[str | None, typer.Option(help="Only this mailbox.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Drafts at most.")] = 50,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """List drafts, newest first.
+
+    Example: `sourcier drafts --status waiting`, then `sourcier drafts show ID`
+    """
+    if context.invoked_subcommand:
+        return
+    url = f"{locate(data).url('feedback')}/v1/drafts"
+    found = fetch("GET", url, status=status, mailbox=mailbox, limit=limit)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    rows = [
+        [d["draft_id"], d["status"], d["outcome"], d["mailbox"], d["subject"], d["excerpt"][:80]]
+        for d in found
+    ]
+    columns = ["id", "status", "outcome", "mailbox", "subject", "begins"]
+    Console().print(table(f"{len(rows)} drafts", columns, rows))
+
+
+@app.command()
+def show(
+    draft: Annotated[str, typer.Argument(help="Id of the draft, or its first characters.")],
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Show a draft in full, with its numbered sources.
+
+    Example: `sourcier drafts show 3f2a9c1e`
+    """
+    base = f"{locate(data).url('feedback')}/v1/drafts"
+    found = fetch("GET", f"{base}/{_full(draft, base)}")
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    console = Console()
+    mail = (found["ready"] or found["declined"])["mail"]
+    console.print(f"[bold]{mail['subject']}[/] · {found['status']} {found['status_detail']}")
+    console.print(panel(_outcome(found)))
+
+
+def _full(draft: str, base: str) -> str:
+    """The whole id; a beginning will do when it is the beginning of one of the last 500."""
+    try:
+        return str(UUID(draft))
+    except ValueError:
+        pass
+    known = [d["draft_id"] for d in fetch("GET", base, limit=500)]
+    found = [each for each in known if each.startswith(draft.lower())]
+    if len(found) == 1:
+        return str(found[0])
+    raise Problem(f"{len(found)} drafts begin with {draft!r}; see `sourcier drafts`", 2)
+
+
+def _outcome(stored: dict[str, Any]) -> dict[str, Any]:
+    """The stored draft as ``send --wait`` would have told it."""
+    event: Event
+    if stored["ready"]:
+        event = DraftReady.model_construct(data=DraftReadyData.model_validate(stored["ready"]))
+    else:
+        declined = DraftDeclinedData.model_validate(stored["declined"])
+        event = DraftDeclined.model_construct(data=declined)
+    return outcome_of(event)

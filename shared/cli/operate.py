@@ -1,0 +1,159 @@
+"""``sourcier up``, ``down``, ``topology``, ``index`` and ``models``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared import admin, settings
+from shared.cli.client import connected
+from shared.cli.problem import Problem
+from shared.cli.web import fetch
+from shared.cli.where import Data, data_folder, locate, running_state
+from shared.queries import EmbedAnswer, EmbedQuery
+
+topology = typer.Typer(help="The broker's streams and consumers.", no_args_is_help=True)
+index = typer.Typer(help="The search index.", no_args_is_help=True)
+models = typer.Typer(help="Model weights.", no_args_is_help=True)
+UP_WITHIN = 300.0
+DOWN_WITHIN = 90.0
+
+
+def up(
+    data: Data = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is running.")] = False,
+) -> None:
+    """Start the whole stack on this machine: servers from wheels, and the services.
+
+    Stays in the foreground until Ctrl-C, which drains: services finish what they have in hand.
+    Logs are in the data folder, in logs/.
+
+    Example: `sourcier up --data .sourcier --detach`
+    """
+    folder = data_folder(data)
+    _weights()
+    command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(folder)]
+    if not detach:
+        os.execv(sys.executable, command)  # noqa: S606 - ourselves, no shell
+    if running_state(folder):
+        raise Problem(f"a stack is already running in {folder}; stop it with `sourcier down`")
+    _detached(folder, command)
+    typer.echo(f"running in {folder}; stop it with `sourcier down`")
+
+
+def _detached(folder: Path, command: list[str]) -> None:
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    log = folder / "logs" / "supervisor.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    deadline = time.monotonic() + UP_WITHIN
+    while (running_state(folder) or {}).get("state") != "running":
+        if process.poll() is not None:
+            raise Problem(f"the stack did not start; its log: {log}")
+        if time.monotonic() > deadline:
+            raise Problem(f"not running after {UP_WITHIN:.0f} s; see `sourcier status` and {log}")
+        time.sleep(0.2)
+
+
+def down(data: Data = None) -> None:
+    """Stop the stack: services finish what they have in hand, then the servers stop.
+
+    Example: `sourcier down`
+    """
+    folder = data_folder(data)
+    state = running_state(folder)
+    if state is None:
+        raise Problem(f"no stack is running in {folder}")
+    os.kill(state["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_WITHIN
+    while running_state(folder):
+        if time.monotonic() > deadline:
+            raise Problem(f"still stopping after {DOWN_WITHIN:.0f} s; see {folder / 'logs'}")
+        time.sleep(0.1)
+    typer.echo("stopped")
+
+
+@topology.command()
+def apply(data: Data = None) -> None:
+    """Make the broker's streams and consumers as the topology says.
+
+    Example: `sourcier topology apply`
+    """
+    for change in _topology(data, admin.apply):
+        typer.echo(change)
+    typer.echo("the broker is as the topology says")
+
+
+@topology.command()
+def check(data: Data = None) -> None:
+    """Print how the broker differs from the topology; exits 1 when it does.
+
+    Example: `sourcier topology check`
+    """
+    found = _topology(data, admin.check)
+    for difference in found:
+        typer.echo(difference)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("the broker is as the topology says")
+
+
+@index.command()
+def rebuild(data: Data = None) -> None:
+    """Fill the index again from ingest's catalogue, while the present one serves.
+
+    Example: `sourcier index rebuild`
+    """
+    where = locate(data)
+
+    async def embedding() -> str:
+        async with connected(where.settings) as client:
+            query = EmbedQuery(texts=("index",), sparse=False)
+            return (await client.ask(query, EmbedAnswer, 30)).embedding
+
+    url = f"{where.url('ingest')}/v1/index/rebuild"
+    answer = fetch("POST", url, 600, embedding=asyncio.run(embedding()))
+    typer.echo(f"{answer['count']} documents on their way; follow them with `sourcier status`")
+
+
+@models.command("fetch")
+def fetch_models() -> None:
+    """Download the default embedding model's weights, checked by SHA-256, and convert them.
+
+    Example: `sourcier models fetch`
+    """
+    command = [sys.executable, "-m", "services.embed.fetch"]
+    status = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
+    if status:
+        raise typer.Exit(status)
+
+
+def _topology(
+    data: Path | None, work: Callable[[settings.Settings], Awaitable[list[str]]]
+) -> list[str]:
+    where = locate(data)
+
+    async def run() -> list[str]:
+        async with connected(where.settings):  # says in words when there is no broker
+            return await work(where.settings)
+
+    return asyncio.run(run())
+
+
+def _weights() -> None:
+    """Fetch the default model unless it is there: a newcomer's first `up` should just work."""
+    model = settings.Settings().embedding.model
+    default = settings.Embedding().model
+    if model == default and not (settings.model_cache() / model).exists():
+        fetch_models()
