@@ -20,6 +20,10 @@ from services.ingest import headers as read
 from services.ingest.charsets import decode, printable
 from services.ingest.html_mail import html_to_text
 
+_SPACED_NAME = re.compile(rb"^([!-9;-~]{1,76})[ \t]+:", re.MULTILINE)
+
+_HEADERS_END = re.compile(rb"\r?\n\r?\n|\r\r")
+
 UnreadableCode = Literal["empty", "not-a-mail", "size", "headers", "parts", "depth"]
 
 
@@ -126,7 +130,7 @@ def _check_size(raw: bytes, limits: MailLimits) -> None:
         raise UnreadableMail(
             "size", f"L'e-mail pèse {size:.1f} Mo, plus que la limite de {most:.1f} Mo."
         )
-    end = re.search(rb"\r?\n\r?\n|\r\r", raw[: limits.max_header_bytes + 4])
+    end = _HEADERS_END.search(raw[: limits.max_header_bytes + 4])
     if end is None and len(raw) > limits.max_header_bytes:
         raise UnreadableMail(
             "headers",
@@ -148,9 +152,17 @@ def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
 
     policy = default_policy.clone(message_factory=new_part, raise_on_defect=False)
     try:
-        return BytesParser(policy=policy).parsebytes(raw.lstrip(b"\r\n\xef\xbb\xbf"))
+        return BytesParser(policy=policy).parsebytes(_mended(raw))
     except RecursionError as error:
         raise _too_deep(limits) from error
+
+
+def _mended(raw: bytes) -> bytes:
+    """`raw` from its first header on, the obsolete `Name :` of RFC 5322 (4.5) written `Name:`."""
+    raw = raw.lstrip(b"\r\n\xef\xbb\xbf")
+    end = _HEADERS_END.search(raw)
+    cut = end.start() if end else len(raw)
+    return _SPACED_NAME.sub(rb"\1:", raw[:cut]) + raw[cut:]
 
 
 def _too_deep(limits: MailLimits) -> UnreadableMail:
@@ -186,7 +198,7 @@ def _check_depth(part: EmailMessage, limits: MailLimits, depth: int) -> None:
 def _best_alternative(children: list[EmailMessage]) -> list[EmailMessage]:
     """Plain text when it says something, else the others; calendars and the like are kept."""
     plain = [part for part in children if part.get_content_type() == "text/plain"]
-    if any(re.search(r"\w{2}", _text_of(part, [])) for part in plain):
+    if any(re.search(r"\w", _text_of(part, [])) for part in plain):
         unwanted = {"text/html", "multipart/related"}
         return [part for part in children if part.get_content_type() not in unwanted] + [
             part

@@ -242,3 +242,13 @@ def test_html_keeps_links_lists_quotes_and_drops_what_is_hidden() -> None:
 
 def test_deep_html_neither_recurses_nor_loses_its_text() -> None:
     assert html_to_text("<div>" * 5000 + "fond").strip() == "fond"
+
+
+def test_obsolete_header_names_are_read() -> None:
+    raw = b"\r\nFrom : a@b.example\r\nSubject\t: Taux\r\n\r\nPrix : 3 euros"
+    read = read_mail(raw, LIMITS)
+    assert (read.sender.address, read.subject, read.text) == (
+        "a@b.example",
+        "Taux",
+        "Prix : 3 euros",
+    )
