@@ -60,6 +60,8 @@ def bert_config(packed: Packed) -> dict[str, Any]:
         "bos_token_id": packed.bos,
         "eos_token_id": packed.eos,
         "dtype": "float32",
+        # Below 4.57.3 transformers warns of a flaw in another family of tokenizers.
+        "transformers_version": "5.0.0",
     }
 
 
@@ -113,7 +115,9 @@ def _normaliser(characters: dict[str, str]) -> dict[str, Any]:
     spaces = [c for c, to in changed.items() if to == " "]
     dropped = [c for c, to in changed.items() if to == ""]
     if len(spaces) + len(dropped) != len(changed):
-        raise WeightsError("the normaliser's map has entries that are neither NFKC, space nor empty")
+        raise WeightsError(
+            "the normaliser's map has entries that are neither NFKC, space nor empty"
+        )
     steps = [
         *([_replace(_character_set(spaces), " ")] if spaces else []),
         *([_replace(_character_set(dropped), "")] if dropped else []),

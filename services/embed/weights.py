@@ -7,6 +7,7 @@ Matrices are Q4_0; everything else is float32. Nothing here touches a disk or a 
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def _vocabulary(cursor: _Cursor, count: int) -> tuple[tuple[str, ...], tuple[flo
     offsets = cursor.take(f"{count + 1}I")
     scores = cursor.take(f"{count}f")
     blob = cursor.bytes(blob_size)
-    spans = zip(offsets, offsets[1:], strict=False)
+    spans = pairwise(offsets)
     return tuple(blob[start:end].decode() for start, end in spans), scores
 
 
@@ -149,14 +150,14 @@ def _directory(cursor: _Cursor) -> dict[str, Tensor]:
     return found
 
 
-def dequantise(raw: memoryview | bytes, dtype: npt.DTypeLike = np.float32) -> Array:
+def dequantise(raw: memoryview | bytes) -> Array:
     """Unpack Q4_0: blocks of a float16 scale and 32 four-bit values, biased by 8.
 
     The low nibbles are a block's first 16 values, the high nibbles its last 16.
     Returns a flat array of 32 values per 18-byte block.
     """
     blocks = np.frombuffer(raw, dtype=Q4_BLOCK)
-    out = np.empty((len(blocks), QUANTS_PER_BLOCK), dtype=dtype)
+    out = np.empty((len(blocks), QUANTS_PER_BLOCK), dtype=np.float32)
     for start in range(0, len(blocks), BLOCKS_AT_ONCE):
         part = blocks[start : start + BLOCKS_AT_ONCE]
         scale = part["scale"].astype(np.float32)[:, None]
@@ -168,17 +169,13 @@ def dequantise(raw: memoryview | bytes, dtype: npt.DTypeLike = np.float32) -> Ar
 
 
 def tensor(packed: Packed, name: str, shape: tuple[int, ...]) -> Array:
-    """One tensor in its shape; raises WeightsError when it is missing or of another size.
-
-    Matrices come as float16: the rounding (2^-12) is far below that of four bits, and the
-    file is half as large.
-    """
+    """One tensor in its shape; raises WeightsError when it is missing or of another size."""
     try:
         entry = packed.tensors[name]
     except KeyError:
         raise WeightsError(f"tensor {name} is missing") from None
     raw = packed.data[entry.offset : entry.offset + entry.size]
-    array = dequantise(raw, np.float16) if entry.quantised else np.frombuffer(raw, dtype="<f4")
+    array = dequantise(raw) if entry.quantised else np.frombuffer(raw, dtype="<f4")
     if array.size != np.prod(shape):
         raise WeightsError(f"tensor {name} has {array.size} values, not {np.prod(shape)}")
     return array.reshape(shape)
