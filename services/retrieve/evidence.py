@@ -64,6 +64,11 @@ def estimate(terms: Sequence[int], found: Found, generic: frozenset[int]) -> flo
     seen = features(terms, found, generic)
     if seen is None:
         return 0.0
+    return probability(seen)
+
+
+def probability(seen: Features) -> float:
+    """The logistic model."""
     score = -30.0 + 32.0 * seen.cosine + 4.0 * seen.joint
     return 1.0 / (1.0 + math.exp(-score))
 

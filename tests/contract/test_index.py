@@ -197,7 +197,7 @@ async def test_tally_counts_what_is_live(index: PassageIndex) -> None:
     await index.create(E1, DIMENSION)
     await publish(index, *build("a.md", ["un", "deux"]))
     await publish(index, *build("b.md", ["trois"], collection="aides"))
-    pending, points = build("c.md", ["quatre"])
+    _, points = build("c.md", ["quatre"])
     await index.write(E1, points)
     await index.advance(E1, State(uuid.UUID(int=3), Rank(1, -1, 0), collection="default"))
     tally = await index.tally(E1)
