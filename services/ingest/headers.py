@@ -22,9 +22,17 @@ _KNOWN = frozenset(
     {"from", "to", "cc", "subject", "date", "message-id", "received", "return-path", "mime-version"}
     | {"content-type", "sender", "reply-to", "delivered-to", "x-mailer"}
 )
-# What the standard parser is known to raise on hostile header values (CPython issues on
-# _header_value_parser and decode_header), besides its own MessageError.
-_PARSER_ERRORS = (errors.MessageError, ValueError, TypeError, LookupError, AttributeError)
+# What the standard parser is known to raise on hostile headers (nested comments, odd parameters,
+# encoded words), besides its own MessageError.
+PARSER_ERRORS = (
+    errors.MessageError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    RecursionError,
+)
 
 
 def decoded_headers(message: EmailMessage) -> Iterator[tuple[str, str]]:
@@ -40,7 +48,7 @@ def decoded(raw: str) -> str:
         return printable(flat)
     try:
         pieces = decode_header(flat)
-    except _PARSER_ERRORS:
+    except PARSER_ERRORS:
         return printable(flat)
     return printable("".join(_piece(text, charset) for text, charset in pieces))
 
@@ -92,10 +100,14 @@ def first_id(fields: Fields, name: str) -> str:
 def addresses(fields: Fields, name: str) -> tuple[tuple[str, str], ...]:
     """(address, display name) of each mailbox of a header, at most MAX_ADDRESSES."""
     values = [text for key, text in fields if key == name]
-    pairs = [(address, one_line(label)) for label, address in getaddresses(values)]
-    found = [(address.strip().lower(), label) for address, label in pairs if "@" in address]
+    try:
+        pairs = getaddresses(values)
+    except PARSER_ERRORS:
+        pairs = []
+    found = [(address.strip().lower(), one_line(label)) for label, address in pairs]
+    found = [pair for pair in found if "@" in pair[0]]
     if not found:
-        # Newer Pythons give nothing for a header with one bad address in it.
+        # Newer Pythons give nothing for a header with one bad address in it, nested comments raise.
         bare = (match.lower() for text in values for match in _BARE_ADDRESS.findall(text))
         found = [(address, "") for address in bare]
     return tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
@@ -114,7 +126,7 @@ def charset(part: EmailMessage) -> str | None:
     """The declared charset of a part, or None."""
     try:
         return part.get_content_charset()
-    except _PARSER_ERRORS:
+    except PARSER_ERRORS:
         return None
 
 
@@ -122,7 +134,7 @@ def file_name(part: EmailMessage) -> str:
     """The file name a part declares, without folders, or ""."""
     try:
         name = part.get_filename() or ""
-    except _PARSER_ERRORS:
+    except PARSER_ERRORS:
         return ""
     return one_line(decoded(name)).replace("\\", "/").rsplit("/", 1)[-1][:200]
 
@@ -131,7 +143,7 @@ def is_flowed(part: EmailMessage) -> bool:
     """Whether a text part is `format=flowed` (RFC 3676)."""
     try:
         return str(part.get_param("format", "")).lower() == "flowed"
-    except _PARSER_ERRORS:
+    except PARSER_ERRORS:
         return False
 
 
@@ -155,6 +167,6 @@ def serialised(message: EmailMessage) -> bytes:
     """A forwarded message as bytes, for the parsers of documents."""
     try:
         return message.as_bytes()
-    except (*_PARSER_ERRORS, RecursionError):
+    except PARSER_ERRORS:
         body = message.get_payload(decode=True)
         return body if isinstance(body, bytes) else b""

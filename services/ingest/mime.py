@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import default as default_policy
-from typing import Literal, NamedTuple
+from email.policy import EmailPolicy
+from typing import Any, Literal, NamedTuple, cast
 
 from services.ingest import headers as read
 from services.ingest.charsets import decode, printable
 from services.ingest.html_mail import html_to_text
 
+MAX_MIME_HEADER_CHARS = 2048
 _SPACED_NAME = re.compile(rb"^([!-9;-~]{1,76})[ \t]+:", re.MULTILINE)
 
 _HEADERS_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
-UnreadableCode = Literal["empty", "not-a-mail", "size", "headers", "parts", "depth"]
+UnreadableCode = Literal["empty", "not-a-mail", "size", "headers", "parts", "depth", "malformed"]
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,26 @@ class Mail:
         return any(key == name.lower() for key, _ in self.headers)
 
 
+class _BoundedPolicy(EmailPolicy):
+    """The default policy, reading the start of long headers only: its parser is quadratic."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        bounded = value if hasattr(value, "name") else value[:MAX_MIME_HEADER_CHARS]
+        return super().header_fetch_parse(name, bounded)
+
+
 def read_mail(raw: bytes, limits: MailLimits) -> Mail:
     """Read `raw`; raises UnreadableMail when it is over `limits` or not a mail."""
     _check_size(raw, limits)
-    message = _parse(raw, limits)
+    try:
+        return _read(_parse(raw, limits), limits)
+    except read.PARSER_ERRORS as error:
+        raise UnreadableMail(
+            "malformed", f"La structure MIME de l'e-mail est illisible ({type(error).__name__})."
+        ) from error
+
+
+def _read(message: EmailMessage, limits: MailLimits) -> Mail:
     fields = tuple((name.lower(), value) for name, value in read.decoded_headers(message))
     if not read.is_mail(fields):
         raise UnreadableMail(
@@ -142,19 +159,17 @@ def _check_size(raw: bytes, limits: MailLimits) -> None:
 def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
     count = 0
 
-    def new_part(policy: object = None) -> EmailMessage:
+    def new_part(policy: _BoundedPolicy | None = None) -> EmailMessage:
         # The parser asks for one object per part: counting here stops a bomb while it is parsed.
         nonlocal count
         count += 1
         if count > limits.max_parts:
             raise UnreadableMail("parts", f"L'e-mail a plus de {limits.max_parts} parties MIME.")
-        return EmailMessage(policy=default_policy)
+        return EmailMessage(policy=policy)
 
-    policy = default_policy.clone(message_factory=new_part, raise_on_defect=False)
-    try:
-        return BytesParser(policy=policy).parsebytes(_mended(raw))
-    except RecursionError as error:
-        raise _too_deep(limits) from error
+    policy = _BoundedPolicy(message_factory=new_part)
+    # The factory makes it an EmailMessage, which the parser's type does not tell.
+    return cast(EmailMessage, BytesParser(policy=policy).parsebytes(_mended(raw)))
 
 
 def _mended(raw: bytes) -> bytes:

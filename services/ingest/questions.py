@@ -11,6 +11,8 @@ from services.ingest.asking import is_courtesy, is_request
 MAX_QUESTIONS = 6
 MAX_QUESTION_CHARS = 600
 MAX_FALLBACK_CHARS = 1200
+# What is read of a text for its questions; a longer one is pasted material.
+MAX_READ_CHARS = 50_000
 _MIN_CHARS_FOR_LANGUAGE = 12
 _MIN_LANGUAGE_SCORE = 0.5
 _SHORT_BODY_WORDS = 6
@@ -86,6 +88,7 @@ def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
     subject when that asks, else its whole text with the subject before it.
     """
     title = meaningful_subject(subject)
+    new_text = new_text[:MAX_READ_CHARS]
     found = _in_text(new_text)
     if found:
         return found
@@ -98,7 +101,7 @@ def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
 
 def meaningful_subject(subject: str) -> str:
     """`subject` without Re:, Tr: and [tags]; "" when what is left says nothing."""
-    text = " ".join(subject.split())
+    text = " ".join(subject[:1000].split())
     while True:
         shorter = _PREFIXES.sub("", text, count=1)
         if shorter == text:

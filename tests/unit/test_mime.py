@@ -252,3 +252,25 @@ def test_obsolete_header_names_are_read() -> None:
         "Taux",
         "Prix : 3 euros",
     )
+
+
+@pytest.mark.parametrize("header", ["To", "From", "Subject", "References", "Date", "Message-ID"])
+@pytest.mark.parametrize("piece", ["(", '"', "<", "=?utf-8?q?", "=?utf-8?b?=", ",", "a@", ";*0="])
+def test_pathological_headers_are_read(header: str, piece: str) -> None:
+    raw = f"X-Mailer: x\r\n{header}: {piece * 20_000}\r\n\r\nQuel taux ?"[: 128 * 1024].encode()
+    if b"\r\n\r\n" not in raw:
+        raw = raw[:-40] + b"\r\n\r\nQuel taux ?"
+    assert read_mail(raw, LIMITS).text == "Quel taux ?"
+
+
+@pytest.mark.parametrize("header", ["Content-Type", "Content-Disposition"])
+@pytest.mark.parametrize("piece", ["(", '"', "=?utf-8?q?x?= ", ";", "text/plain;", "; a*0=x", "'"])
+def test_pathological_mime_headers_are_read_or_refused(header: str, piece: str) -> None:
+    raw = f"From: a@b.example\r\n{header}: text/plain; {piece * 4000}\r\n\r\nQuel taux ?".encode()
+    try:
+        read = read_mail(raw, LIMITS)
+    except UnreadableMail as error:
+        code = error.code
+    else:
+        code = "malformed" if read.text == "Quel taux ?" or read.attachments else "lost"
+    assert code == "malformed"
