@@ -167,7 +167,7 @@ def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
             raise UnreadableMail("parts", f"L'e-mail a plus de {limits.max_parts} parties MIME.")
         return EmailMessage(policy=policy)
 
-    policy = _BoundedPolicy(message_factory=new_part)
+    policy = _BoundedPolicy().clone(message_factory=new_part)
     # The factory makes it an EmailMessage, which the parser's type does not tell.
     return cast(EmailMessage, BytesParser(policy=policy).parsebytes(_mended(raw)))
 
