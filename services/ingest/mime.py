@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import EmailPolicy
+from email.policy import EmailPolicy, Policy
 from typing import Any, Literal, NamedTuple, cast
 
 from services.ingest import headers as read
@@ -159,7 +159,7 @@ def _check_size(raw: bytes, limits: MailLimits) -> None:
 def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
     count = 0
 
-    def new_part(policy: _BoundedPolicy | None = None) -> EmailMessage:
+    def new_part(policy: Policy[Any] | None = None) -> EmailMessage:
         # The parser asks for one object per part: counting here stops a bomb while it is parsed.
         nonlocal count
         count += 1
