@@ -1,0 +1,241 @@
+"""Fits and checks the evidence estimate of retrieve: is the question answered by the documents?
+
+Each question is asked twice of a real index: as it is ("present"), and with the hits of the page
+that answers it taken out ("withheld"). Questions of the other corpus are a third, easier kind of
+unanswerable. Prints the fitted coefficients, the share declined by kind at several thresholds and
+a JSON line. Data: service-public (titles are the questions, chunks carry no title) and PIAF.
+
+    python -m benchmarks.evidence --data ../shared/data/retrieval --model DIRECTORY
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from qdrant_edge import Bm25, Bm25Config
+from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from services.retrieve import evidence
+from services.retrieve.adapters.french_terms import term_indices
+from services.retrieve.adapters.qdrant_edge import EdgeIndex
+from services.retrieve.passages import (
+    Found,
+    IndexQuery,
+    PassagePoint,
+    Scope,
+    StoredPassage,
+    Terms,
+)
+from services.retrieve.versions import Rank, State, point_id
+from shared.identity import sha256, stable_id
+from shared.records import DocumentVersion
+from shared.settings import model_cache
+
+BM25 = Bm25(Bm25Config(language="french", ascii_folding=True, avg_len=128.0))
+CHUNK = 900
+CHUNKS_PER_PAGE = 4
+
+
+@dataclass(frozen=True)
+class Text:
+    """One passage of a page."""
+
+    page: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question asked of a corpus: was it answerable, and what was seen."""
+
+    kind: str
+    answered: bool
+    features: evidence.Features
+    question: str
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def chunks(page: str, title: str, text: str) -> list[Text]:
+    """Paragraphs packed up to ``CHUNK`` characters, the first few."""
+    packed = [""]
+    for paragraph in text.split("\n"):
+        if packed[-1] and len(packed[-1]) + len(paragraph) > CHUNK:
+            packed.append("")
+        packed[-1] = f"{packed[-1]}\n{paragraph}".strip()[: 2 * CHUNK]
+    return [Text(page, title, each) for each in packed[:CHUNKS_PER_PAGE] if each]
+
+
+def load(
+    folder: Path, pages: int, chance: random.Random
+) -> tuple[list[Text], list[tuple[str, str]]]:
+    """Passages of ``pages`` pages, and (question, page) of up to two questions of each."""
+    corpus = {row["_id"]: row for row in read(folder / "corpus.jsonl.gz")}
+    queries = {row["_id"]: row["text"] for row in read(folder / "queries.jsonl.gz")}
+    lines = (folder / "qrels.tsv").read_text().splitlines()[1:]
+    asked: dict[str, list[str]] = {}
+    for query, page, _ in (line.split("\t") for line in lines):
+        asked.setdefault(page, []).append(queries[query])
+    chosen = chance.sample(sorted(asked), k=pages)
+    texts = [
+        each
+        for page in chosen
+        for each in chunks(
+            corpus[page].get("title") or page, corpus[page].get("title", ""), corpus[page]["text"]
+        )
+    ]
+    pairs = [(q, corpus[p].get("title") or p) for p in chosen for q in asked[p][:2]]
+    return texts, pairs
+
+
+def point(text: Text, number: int, vector: np.ndarray[Any, Any]) -> PassagePoint:
+    document, body = stable_id("page", text.page), f"{text.title}\n{text.text}".strip()
+    rank = Rank(1, 1, 1)
+    version = DocumentVersion(submitted=datetime(2026, 1, 1, tzinfo=UTC), sha256=sha256(b""))
+    passage = StoredPassage(
+        stable_id("passage", str(number)), document, str(document), rank, version, text.title,
+        None, (), None, 0, len(text.text), text.text, "public", "default",
+    )  # fmt: skip
+    sparse = BM25.embed_document(body)
+    terms = Terms(list(sparse.indices), list(sparse.values))
+    return PassagePoint(point_id(document, "bench", number), passage, vector, terms)
+
+
+class Corpus:
+    """One corpus in an Edge index of its own."""
+
+    def __init__(self, index: EdgeIndex, name: str, model: SentenceTransformer) -> None:
+        self._index, self._name, self._model = index, name, model
+
+    async def fill(self, texts: Sequence[Text]) -> None:
+        bodies = [f"passage: {text.title}\n{text.text}" for text in texts]
+        vectors = self._model.encode(bodies, batch_size=32, show_progress_bar=True)
+        await self._index.create(self._name, vectors.shape[1])
+        points = [point(t, n, v) for n, (t, v) in enumerate(zip(texts, vectors, strict=True))]
+        await self._index.write(self._name, points)
+        for token in {each.passage.token for each in points}:
+            await self._index.reveal(self._name, token)
+            state = State(UUID(token), Rank(1, 1, 1), token, 1, "default")
+            await self._index.advance(self._name, state)
+
+    async def ask(self, questions: Sequence[str]) -> list[tuple[IndexQuery, Found]]:
+        vectors = self._model.encode([f"query: {q}" for q in questions], batch_size=64)
+        queries = []
+        for text, vector in zip(questions, vectors, strict=True):
+            sparse = BM25.embed_query(text)
+            terms = Terms(list(sparse.indices), list(sparse.values))
+            queries.append(IndexQuery(vector, terms, Scope(("public",)), "hybrid", 40))
+        return [(q, (await self._index.search(self._name, [q]))[0]) for q in queries]
+
+
+async def cases(
+    corpus: Corpus, name: str, pairs: Sequence[tuple[str, str]], strange: Sequence[str]
+) -> list[Case]:
+    generic = term_indices(evidence.GENERIC)
+    made: list[Case] = []
+
+    def add(kind: str, answered: bool, text: str, query: IndexQuery, found: Found) -> None:
+        seen = evidence.features(query.sparse.indices, found, generic)
+        if seen is not None:
+            made.append(Case(kind, answered, seen, text))
+
+    answers = await corpus.ask([question for question, _ in pairs])
+    for (text, page), (query, found) in zip(pairs, answers, strict=True):
+        right = stable_id("page", page)
+        # Present means that the draft would see it: a page not found answers nothing.
+        if right in {hit.passage.document_id for hit in found.hits[:8]}:
+            add(f"{name} present", True, text, query, found)
+        rest = tuple(hit for hit in found.hits if hit.passage.document_id != right)
+        add(f"{name} withheld", False, text, query, replace(found, hits=rest))
+    for text, (query, found) in zip(strange, await corpus.ask(strange), strict=True):
+        add(f"{name} foreign", False, text, query, found)
+    return made
+
+
+def fit(made: Sequence[Case]) -> LogisticRegression:
+    """Weighted so that answered and unanswered count alike."""
+    rows = np.array([astuple(case.features) for case in made])
+    model = LogisticRegression(C=100.0, class_weight="balanced", max_iter=5000)
+    return model.fit(rows, [case.answered for case in made])
+
+
+def report(made: Sequence[Case], scores: Sequence[float], title: str) -> dict[str, Any]:
+    kinds = sorted({case.kind for case in made})
+    thresholds = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    auc = roc_auc_score([case.answered for case in made], scores)
+    print(f"\n{title}: AUC {auc:.3f}; share declined below each threshold")
+    print(f"{'kind':28}{'n':>6}" + "".join(f"{t:>7}" for t in thresholds))
+    table: dict[str, Any] = {"auc": round(float(auc), 4)}
+    for kind in kinds:
+        own = [s for case, s in zip(made, scores, strict=True) if case.kind == kind]
+        shares = [sum(s < t for s in own) / len(own) for t in thresholds]
+        print(f"{kind:28}{len(own):>6}" + "".join(f"{s:>7.2f}" for s in shares))
+        table[kind] = dict(zip(map(str, thresholds), (round(s, 3) for s in shares), strict=True))
+    return table
+
+
+async def run(data: Path, model: SentenceTransformer, pages: int) -> list[Case]:
+    chance = random.Random(11)  # noqa: S311 - reproducible sample
+    public, public_pairs = load(data / "service-public", pages, chance)
+    piaf, piaf_pairs = load(data / "piaf", pages, chance)
+    with tempfile.TemporaryDirectory() as folder:
+        index = EdgeIndex(Path(folder))
+        await index.open()
+        first, second = Corpus(index, "public", model), Corpus(index, "piaf", model)
+        await first.fill(public)
+        await second.fill(piaf)
+        foreign = chance.sample([q for q, _ in public_pairs], k=len(public_pairs) // 2)
+        strange = chance.sample([q for q, _ in piaf_pairs], k=len(public_pairs) // 2)
+        made = await cases(first, "service-public", public_pairs, strange)
+        made += await cases(second, "piaf", piaf_pairs, foreign)
+        await index.close()
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/retrieval"))
+    parser.add_argument("--model", default=str(model_cache() / "multilingual-e5-small"))
+    parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("--dump", type=Path, help="write the cases as JSON lines")
+    args = parser.parse_args()
+    made = asyncio.run(run(args.data, SentenceTransformer(args.model), args.pages))
+    if args.dump:
+        args.dump.write_text(
+            "\n".join(
+                json.dumps([c.kind, c.answered, *astuple(c.features), c.question]) for c in made
+            )
+        )
+    model = fit(made)
+    rows = np.array([astuple(case.features) for case in made])
+    fitted = model.predict_proba(rows)[:, 1].tolist()
+    print("intercept", model.intercept_.round(3), "coefficients", model.coef_.round(3))
+    present = [evidence.probability(case.features) for case in made]
+    result = {
+        "benchmark": "evidence",
+        "fitted": report(made, fitted, "fitted now"),
+        "shipped": report(made, present, f"in the code (version {evidence.VERSION})"),
+    }
+    print(json.dumps(result, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
