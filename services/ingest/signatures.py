@@ -52,7 +52,8 @@ _ENGLISH_CLOSING = re.compile(
 _MOBILE = re.compile(
     r"^[<(\[*_\s]*(?:"
     r"envoyé[es]? (?:de(?:puis)?|à partir de|avec|via|par)\b.{2,90}"
-    r"|télécharge[rz] (?:\[?outlook|proton|l'application).{0,80}|obtenez outlook.{0,60}"
+    r"|télécharge[rz] (?:\[?outlook|proton|l'application).{0,80}|obten(?:ez|ir) outlook.{0,60}"
+    r"|provenance : courrier.{0,40}"
     r"|(?:someone )?(?:from|sent from|sent via|sent with|sent by|sent using) (?:my |a |the "
     r")?.{2,90}"
     r"|get \[?outlook for .{2,60}|get bluemail.{0,40}"
