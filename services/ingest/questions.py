@@ -15,10 +15,10 @@ MAX_FALLBACK_CHARS = 1200
 MAX_READ_CHARS = 50_000
 _MIN_CHARS_FOR_LANGUAGE = 12
 _MIN_LANGUAGE_SCORE = 0.5
-_SHORT_BODY_WORDS = 6
 
 _ITEM = re.compile(r"^\s*(?:[-*•–—·▪o]|\(?\d{1,2}\s?[.)°/-]|\(?[a-h][.)])\s+(?=\S)")
-_SENTENCE_END = re.compile(r"(?<=[.!?…？])[\"»”')\]]*\s+(?=[«\"“(\[]?\s?[A-ZÀ-ÖØ-ÞŒ0-9¿])")
+# An ellipsis leads on to what follows it.
+_SENTENCE_END = re.compile(r"(?<=[.!?？])(?<!\.\.)[\"»”')\]]*\s+(?=[«\"“(\[]?\s?[A-ZÀ-ÖØ-ÞŒ0-9¿])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:M|MM|Mme|Mmes|Mlle|Dr|Me|Pr|St|Ste|art|al|av|bd|cf|ex|env|min|max|nb|n|no|p|pp|réf"
     r"|resp|tél"
@@ -70,6 +70,13 @@ _PREFIXES = re.compile(
 _REPLY_PREFIX = re.compile(
     r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|ré|rép|aw)\s?(?:\[\d+\])?\s?:", re.IGNORECASE
 )
+_SAYS_NOTHING = re.compile(
+    r"^\W*(?:(?:merci|voir|cf|tout|est|dans|en|sur|le|la|l|d|de|objet|sujet|titre|ci|joint|dessus"
+    r"|svp|avance"
+    r"|par|beaucoup|bonne|journée|réception|s'il vous plaît|see|subject|thanks?|you|please|the"
+    r"|line)\b\W*)*$",
+    re.IGNORECASE,
+)
 _EMPTY_SUBJECT = re.compile(
     r"^\W*(?:(?:bonjour|hello|hi|question|questions|demande|renseignements?|informations?|info"
     r"|infos|test"
@@ -93,10 +100,10 @@ def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
     if found:
         return found
     body = _whole(new_text)
-    if title and (is_request(title) or len(body.split()) < _SHORT_BODY_WORDS):
-        return (_cut(title, MAX_QUESTION_CHARS),)
+    if _SAYS_NOTHING.match(body) or (title and _CONTENTLESS.match(body)):
+        return (_cut(title, MAX_QUESTION_CHARS),) if title else _some(body)
     whole = f"{title}\n{body}" if title and title.lower() not in body.lower() else body
-    return (_cut(whole, MAX_FALLBACK_CHARS),) if whole.strip() else ()
+    return _some(whole)
 
 
 def meaningful_subject(subject: str) -> str:
@@ -204,6 +211,10 @@ def _whole(text: str) -> str:
         if not _GREETING.match(sentence) and not is_courtesy(sentence)
     ]
     return " ".join(kept)
+
+
+def _some(text: str) -> tuple[str, ...]:
+    return (_cut(text, MAX_FALLBACK_CHARS),) if text.strip() else ()
 
 
 def _cut(text: str, limit: int) -> str:

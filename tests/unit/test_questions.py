@@ -120,6 +120,18 @@ def test_subjects_ask_when_the_body_does_not(subject: str, text: str, asked: boo
     assert find_questions(subject, text) == expected
 
 
+def test_a_short_body_is_never_lost_to_its_subject() -> None:
+    assert find_questions("Demande sur votre programme", "Permis de conduire à points") == (
+        "Demande sur votre programme\nPermis de conduire à points",
+    )
+    assert find_questions("Question", "Carte de séjour") == ("Carte de séjour",)
+
+
+def test_an_ellipsis_leads_on() -> None:
+    text = "Permis de construire, déclaration préalable... Qui peut déposer une demande ?"
+    assert find_questions("", text) == (text,)
+
+
 def test_at_most_six() -> None:
     text = "\n".join(f"Quelle est la règle numéro {n} du dispositif ?" for n in range(9))
     assert len(find_questions("", text)) == 6
