@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.chunking import FRAME, Chunk, TokenCounter, chunk, context
@@ -19,6 +19,8 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> TokenCounter:
     """A small Unigram tokenizer of the embedder's kind, trained on a few French words."""
     directory = tmp_path_factory.mktemp("tokenizer")
     tokenizer = Tokenizer(models.Unigram())
+    squeezed = normalizers.Replace(Regex(r"\s+"), " ")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), squeezed])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(

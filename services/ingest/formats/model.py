@@ -15,6 +15,8 @@ Code = Literal[
     "unsupported",
     "too-large",
     "undecodable",
+    "crash",
+    "timeout",
 ]
 
 MAX_TITLE = 160

@@ -1,0 +1,181 @@
+"""Reads files in processes of their own: one that hangs or crashes takes nothing else with it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+from services.ingest.adapters.tokenizer import FileTokenCounter
+from services.ingest.formats.model import Limits, Unreadable
+from services.ingest.reading import Reading, Submission, read_document, read_text
+
+MEMORY = 4 * 2**30
+"""Bytes of address space of one reader process."""
+DOCUMENT_SECONDS = 300.0
+TEXT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a reader process needs: the embedder's folder, the chunk size, the limits."""
+
+    tokenizer: Path
+    max_tokens: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """An attachment to read."""
+
+    data: bytes
+    name: str
+    media_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A process's answer: the result, a refusal (`value`, `code`), or what failed in us."""
+
+    state: Literal["read", "refused", "failed"]
+    value: object
+    code: str = ""
+
+
+class _Process:
+    """One reader process, started when first used."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._setup = setup
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection
+
+    def ask(self, task: Submission | _Text, seconds: float) -> _Answer:
+        """The answer; raises TimeoutError, or EOFError when the process died."""
+        if self._process is None:
+            self._start()
+        try:
+            self._pipe.send(task)
+            if not self._pipe.poll(seconds):
+                raise TimeoutError
+            answer: _Answer = self._pipe.recv()
+        except (TimeoutError, OSError, EOFError) as error:
+            self.stop()
+            if isinstance(error, TimeoutError):
+                raise
+            raise EOFError from error
+        return answer
+
+    def stop(self) -> None:
+        """Kill the process; it holds nothing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._pipe.close()
+            self._process = None
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(
+            target=_serve, args=(theirs, self._setup), name="reader", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+
+class ProcessReader:
+    """The DocumentReader of the use cases, over a few processes."""
+
+    def __init__(self, setup: Setup, processes: int = 2) -> None:
+        self._all = [_Process(setup) for _ in range(processes)]
+        self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
+        for process in self._all:
+            self._idle.put_nowait(process)
+
+    async def document(self, submission: Submission) -> Reading:
+        """See `DocumentReader`."""
+        value = await self._ask(submission, DOCUMENT_SECONDS)
+        if not isinstance(value, Reading):
+            raise TypeError(f"a reader process answered {type(value).__name__}")
+        return value
+
+    async def text(self, data: bytes, name: str, media_type: str | None) -> str:
+        """See `DocumentReader`."""
+        return str(await self._ask(_Text(data, name, media_type), TEXT_SECONDS))
+
+    def close(self) -> None:
+        """Stop all processes."""
+        for process in self._all:
+            process.stop()
+
+    async def _ask(self, task: Submission | _Text, seconds: float) -> object:
+        process = await self._idle.get()
+        try:
+            answer = await self._call(lambda: process.ask(task, seconds))
+        except TimeoutError as error:
+            raise Unreadable(
+                f"La lecture a été arrêtée après {seconds:.0f} secondes : fichier refusé.",
+                "timeout",
+            ) from error
+        except EOFError as error:
+            raise Unreadable(
+                "La lecture du fichier a échoué brutalement (fichier malformé ou trop gourmand en "
+                "mémoire) : enregistrez-le de nouveau ou découpez-le.",
+                "crash",
+            ) from error
+        finally:
+            self._idle.put_nowait(process)
+        return _result(answer)
+
+    @staticmethod
+    async def _call(ask: Callable[[], _Answer]) -> _Answer:
+        """In a thread, which is waited for even when the task is cancelled: the pipe is its own."""
+        running = asyncio.create_task(asyncio.to_thread(ask))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+
+
+def _result(answer: _Answer) -> object:
+    if answer.state == "refused":
+        raise Unreadable(str(answer.value), answer.code)  # type: ignore[arg-type]  # a Code of the process
+    if answer.state == "failed":
+        raise RuntimeError(f"reading failed: {answer.value}")
+    return answer.value
+
+
+def _serve(pipe: Connection, setup: Setup) -> None:
+    """The process: reads what comes until its parent goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then stops us
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    counter = FileTokenCounter(setup.tokenizer)
+    while True:
+        try:
+            task: Submission | _Text = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answered(task, setup, counter))
+
+
+def _answered(task: Submission | _Text, setup: Setup, counter: FileTokenCounter) -> _Answer:
+    try:
+        if isinstance(task, Submission):
+            return _Answer("read", read_document(task, counter, setup.max_tokens, setup.limits))
+        return _Answer("read", read_text(task.data, task.name, task.media_type, setup.limits))
+    except Unreadable as refusal:
+        return _Answer("refused", refusal.reason_fr, refusal.code)
+    except (MemoryError, RecursionError):
+        return _Answer("refused", "Le fichier est trop complexe pour être lu.", "bomb")
+    except Exception as error:  # noqa: BLE001 - our bug, which the parent then raises
+        return _Answer("failed", f"{type(error).__name__}: {error}")

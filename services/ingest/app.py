@@ -1,0 +1,78 @@
+"""Composition root of ingest: settings, stores, reader processes, use cases, HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.ingest.adapters.postgres import PostgresIntake, open_pool
+from services.ingest.adapters.reader_process import ProcessReader, Setup
+from services.ingest.adapters.tokenizer import FileTokenCounter
+from services.ingest.api import build_api
+from services.ingest.formats.model import Limits
+from services.ingest.handlers import register
+from services.ingest.inbox import HttpInbox
+from services.ingest.mail_service import MailIntake
+from services.ingest.mime import MailLimits
+from services.ingest.service import DocumentIntake
+from shared.bus import Bus
+from shared.clock import utcnow
+from shared.identity import short_hash
+from shared.objects import S3Objects
+from shared.runtime import Parts, run
+from shared.settings import Embedding, Settings, model_cache
+
+
+@asynccontextmanager
+async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
+    """Everything that ingest needs, until it stops."""
+    config = settings.ingest
+    objects = S3Objects(settings.objects)
+    pool = await open_pool(settings.postgres)
+    intake = PostgresIntake(pool)
+    reader = ProcessReader(_setup(settings))
+    cut = short_hash(settings.embedding.model, str(config.chunk_tokens))
+    documents = DocumentIntake(
+        objects, reader, intake, utcnow, fingerprint=cut, max_bytes=config.document_max_bytes
+    )
+    limits = MailLimits(
+        max_bytes=config.mail_max_bytes,
+        max_parts=config.mail_max_parts,
+        max_depth=config.mail_max_depth,
+    )
+    mails = MailIntake(
+        objects,
+        reader,
+        intake,
+        utcnow,
+        mailboxes=settings.mailboxes,
+        limits=limits,
+        per_sender=config.drafts_per_sender_hour,
+    )
+    register(bus, documents, mails)
+    inbox = HttpInbox(objects, utcnow, settings.mailboxes)
+    api = build_api(inbox, documents, bus.say, config)
+    try:
+        yield Parts(api=api, needs={"objects": objects.ready, "database": intake.ready})
+    finally:
+        reader.close()
+        await pool.close()
+
+
+def _setup(settings: Settings) -> Setup:
+    config = settings.ingest
+    directory = tokenizer_directory(settings.embedding)
+    FileTokenCounter(directory)  # says now, not at the first document, when it is missing
+    limits = Limits(max_bytes=config.document_max_bytes, max_expanded=config.unpacked_max_bytes)
+    return Setup(directory, config.chunk_tokens, limits)
+
+
+def tokenizer_directory(embedding: Embedding) -> Path:
+    """The embedder's folder: the path itself, or the fetched model of that name."""
+    given = Path(embedding.model)
+    return given if given.is_dir() else model_cache() / embedding.model
+
+
+if __name__ == "__main__":
+    run("ingest", build)

@@ -1,0 +1,134 @@
+"""One suite for both registers of ingest: in memory, and in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from services.ingest.adapters.postgres import PostgresIntake, open_pool
+from services.ingest.mail_service import Arrival, Registration
+from shared import settings
+from shared.delivery import Unavailable
+from tests.fakes.intake_memory import MemoryIntake
+
+Store = MemoryIntake | PostgresIntake
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def dsn(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_dsn") if request.param == "postgres" else None
+
+
+@pytest.fixture
+async def store(dsn: str | None) -> AsyncIterator[Store]:
+    if dsn is None:
+        yield MemoryIntake()
+        return
+    pool = await open_pool(settings.Postgres(dsn=SecretStr(dsn), pool=4))
+    yield PostgresIntake(pool)
+    await pool.close()
+
+
+@pytest.fixture
+def mailbox() -> str:
+    return f"box-{uuid4().hex[:8]}"
+
+
+def arrival(mailbox: str, message_id: str, *related: str, sender: str = "a") -> Arrival:
+    return Arrival(
+        event_id=uuid4(),
+        mail_id=uuid4(),
+        mailbox=mailbox,
+        message_id=message_id,
+        related=related,
+        thread_id=uuid4(),
+        sender_sha256=sender * 64,
+        received=AT,
+    )
+
+
+async def test_ready(store: Store) -> None:
+    await store.ready()
+
+
+async def test_redelivery_gets_the_same_answer(store: Store, mailbox: str) -> None:
+    first = arrival(mailbox, "<1@x>")
+    decided = await store.register(first, 5)
+    assert decided == Registration("accepted", first.thread_id)
+    assert await store.register(replace(first, thread_id=uuid4()), 0) == decided
+
+
+async def test_duplicates(store: Store, mailbox: str) -> None:
+    first = arrival(mailbox, "<1@x>")
+    await store.register(first, 5)
+    again = replace(first, event_id=uuid4())
+    copy = arrival(mailbox, "<1@x>")
+    assert (await store.register(again, 5)).outcome == "duplicate"
+    assert (await store.register(copy, 5)).outcome == "duplicate"
+    assert (await store.register(copy, 5)).outcome == "duplicate"
+    elsewhere = replace(copy, mailbox=f"{mailbox}-b", mail_id=uuid4())
+    assert (await store.register(elsewhere, 5)).outcome == "accepted"
+
+
+async def test_mails_without_message_id_are_no_duplicates(store: Store, mailbox: str) -> None:
+    for _ in range(2):
+        assert (await store.register(arrival(mailbox, ""), 5)).outcome == "accepted"
+
+
+async def test_threads_follow_the_nearest_known_mail(store: Store, mailbox: str) -> None:
+    first, other = arrival(mailbox, "<1@x>"), arrival(mailbox, "<2@x>")
+    await store.register(first, 5)
+    await store.register(other, 5)
+    reply = arrival(mailbox, "<3@x>", "<2@x>", "<unknown@x>", "<1@x>")
+    assert (await store.register(reply, 5)).thread_id == first.thread_id
+    stranger = arrival(mailbox, "<4@x>", "<unknown@x>")
+    assert (await store.register(stranger, 5)).thread_id == stranger.thread_id
+
+
+async def test_limit_of_a_sender_within_the_hour(store: Store, mailbox: str) -> None:
+    outcomes = [
+        (await store.register(arrival(mailbox, f"<{number}@x>"), 2)).outcome for number in range(3)
+    ]
+    assert outcomes == ["accepted", "accepted", "limit"]
+    assert (await store.register(arrival(mailbox, "<o@x>", sender="b"), 2)).outcome == "accepted"
+    later = replace(arrival(mailbox, "<l@x>"), received=AT + timedelta(minutes=61))
+    assert (await store.register(later, 2)).outcome == "accepted"
+
+
+async def test_simultaneous_copies_are_accepted_once(store: Store, mailbox: str) -> None:
+    copies = [arrival(mailbox, "<1@x>") for _ in range(6)]
+    decided = await asyncio.gather(*(store.register(copy, 5) for copy in copies))
+    assert sorted(one.outcome for one in decided) == ["accepted"] + ["duplicate"] * 5
+
+
+async def test_one_writer_of_a_document(store: Store) -> None:
+    document, inside, most = uuid4(), 0, 0
+
+    async def write(name: UUID) -> None:
+        nonlocal inside, most
+        async with store.document(name):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    await asyncio.gather(*(write(document) for _ in range(4)))
+    assert most == 1
+
+
+async def test_database_down_is_unavailable() -> None:
+    dsn = SecretStr("postgresql://nobody@127.0.0.1:1/none")
+    pool = await open_pool(settings.Postgres(dsn=dsn, pool=1))
+    intake = PostgresIntake(pool)
+    with pytest.raises(Unavailable):
+        await intake.ready()
+    with pytest.raises(Unavailable):
+        await intake.register(arrival("box", "<1@x>"), 5)
+    await pool.close()
