@@ -103,7 +103,7 @@ def install_torch() -> None:
     refused = cuda_packages(wanted)
     if refused:
         raise Failed(CUDA_REFUSED.format(packages=", ".join(refused[:3]) + ", …"))
-    pip("install", "--no-deps", *wanted)
+    pip("install", "--no-deps", "--no-compile", *wanted)
 
 
 def cuda_packages(wanted: Sequence[str]) -> list[str]:
@@ -118,7 +118,12 @@ def cuda_packages(wanted: Sequence[str]) -> list[str]:
 
 def install_files(files: Sequence[Path]) -> None:
     """Exactly what the files pin: they are complete, so nothing is resolved."""
-    pip("install", "--no-deps", *(word for file in files for word in ("-r", str(file))))
+    pip(
+        "install",
+        "--no-deps",
+        "--no-compile",
+        *(word for file in files for word in ("-r", str(file))),
+    )
 
 
 def install_project() -> None:

@@ -51,7 +51,9 @@ class PostgresServer:
             *(wheel.bin_path / "postgres", "-D", self._folder, "-k", self._socket, "-h", ""),
             *("-c", "synchronous_commit=on", "-c", "max_connections=100"),
         ]
-        self.process = spawn(command, self._log, env=_environment(), user=wheel.system_user)
+        self.process = spawn(
+            command, self._log, _environment(), wheel.system_user, orphaned=signal.SIGINT
+        )
         ready: list[str | Path] = [wheel.bin_path / "pg_isready", "-q", "-h", self._socket]
         wait_until(
             lambda: subprocess.run(ready, check=False).returncode == 0,  # noqa: S603 - own command

@@ -62,17 +62,18 @@ def spawn(
     log: Path,
     env: Mapping[str, str] | None = None,
     user: str | None = None,
+    orphaned: int = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in its own session, its output appended to ``log``.
 
-    The kernel ends it when the thread that called this ends, so that a killed supervisor
-    leaves no orphans. ``user`` is a system user to become (root only).
+    The kernel sends it ``orphaned`` when the thread that called this ends, so that a killed
+    supervisor leaves nothing behind. ``user`` is a system user to become (root only).
     """
     parent = os.getpid()
     libc = ctypes.CDLL(None)
 
     def end_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(PR_SET_PDEATHSIG, orphaned)
         if os.getppid() != parent:  # it was gone before prctl could see it
             os._exit(1)
 

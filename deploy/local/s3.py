@@ -43,7 +43,8 @@ class S3Server:
         config = self._folder / "s3.json"
         config.touch(mode=0o600)
         config.write_text(json.dumps(self.identities()))
-        self.process = spawn([program("weed"), *self._options(config)], self._log)
+        command = [program("weed"), *self._options(config)]
+        self.process = spawn(command, self._log, orphaned=signal.SIGKILL)
         wait_until(self._ready, self.process, "the S3 server", self._log, 60)
 
     def identities(self) -> dict[str, object]:

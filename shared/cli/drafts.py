@@ -17,7 +17,7 @@ from shared.cli.where import Data, locate
 from shared.envelope import Event
 from shared.events import DraftDeclined, DraftDeclinedData, DraftReady, DraftReadyData
 
-app = typer.Typer(help="List and show drafts.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -1,0 +1,214 @@
+"""``make demo``: the whole journey on the examples, on this machine, in a fresh data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
+from deploy.local.process import spawn, tail
+from deploy.local.stack import SERVICES
+from shared.cli.adding import Desk, Paper, Result
+from shared.cli.client import connected
+from shared.cli.documents import progress
+from shared.cli.outcomes import Outcome
+from shared.cli.problem import Problem
+from shared.cli.render import panel, table
+from shared.cli.sending import Letter, Post
+from shared.cli.where import Where, locate, running_state
+from shared.objects import S3Objects
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+DATA = ROOT / ".sourcier" / "demo"
+START_WITHIN = 240.0
+SETTLED = {"draft", "declined", "skipped"}
+
+
+class Demo:
+    """One run; everything it shows goes to ``console``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._began = time.monotonic()
+
+    def run(self) -> int:
+        """Returns 0 when every example e-mail got an outcome."""
+        self._weights()
+        self._start()
+        where = locate(DATA)
+        papers = [Paper(p, p.name) for p in _files(EXAMPLES / "documents")]
+        letters = [Letter(p.name, p.read_bytes()) for p in _files(EXAMPLES / "mails", ".eml")]
+        results = asyncio.run(self._add(where, papers))
+        outcomes = asyncio.run(self._send(where, letters))
+        self._summary(where, results, outcomes)
+        if os.environ.get("DEMO_EXIT") != "1":
+            self._console.print("\n[bold]The stack stays up until Ctrl-C.[/]")
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+        settled = [o for o in outcomes if o["outcome"] in SETTLED]
+        return 0 if len(settled) == len(letters) else 1
+
+    def stop(self) -> None:
+        """Drain and stop the stack."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            return
+        with self._console.status("stopping: services finish what they have in hand"):
+            self._supervisor.terminate()
+            try:
+                self._supervisor.wait()
+            except KeyboardInterrupt:  # a second Ctrl-C: now; its children end with it
+                self._supervisor.kill()
+        self._console.print("stopped")
+
+    def _weights(self) -> None:
+        command = [sys.executable, "-m", "services.embed.fetch"]
+        if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command
+            raise Problem("the model's weights could not be fetched; what failed stands above")
+
+    def _start(self) -> None:
+        if running_state(DATA):
+            raise Problem(f"a demo is running already; stop it: sourcier down --data {DATA}")
+        # The same e-mail twice is a duplicate: each demonstration begins with an empty folder.
+        shutil.rmtree(DATA, ignore_errors=True)
+        DATA.mkdir(parents=True)
+        if os.environ.get("SOURCIER_GENERATION__ENDPOINT"):
+            os.environ.setdefault("SOURCIER_GENERATION__ENGINE", "openai")
+        log = DATA / "supervisor.log"
+        command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(DATA)]
+        self._supervisor = spawn(command, log)
+        deadline = time.monotonic() + START_WITHIN
+        with self._console.status("starting") as line:
+            while (state := running_state(DATA) or {}).get("state") != "running":
+                line.update(f"starting NATS, PostgreSQL, S3 and the services: {_up(state)}")
+                self._check(state, log, deadline)
+                time.sleep(0.1)
+        self._console.print(
+            f"NATS, PostgreSQL, S3 and {len(SERVICES)} services are up {self._at()}"
+        )
+
+    def _check(self, state: dict[str, Any], log: Path, deadline: float) -> None:
+        """Raises ``Problem`` when the stack cannot come up."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            raise Problem(f"the stack did not start:\n{tail(log)}")
+        for name, row in state.get("services", {}).items():
+            if row["state"] == "crash loop":
+                raise Problem(
+                    f"{name} keeps ending; its log {row['log']}:\n{tail(Path(row['log']))}"
+                )
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"not up after {START_WITHIN:.0f} s: {_up(state)}; logs in {DATA / 'logs'}"
+            )
+
+    async def _add(self, where: Where, papers: Sequence[Paper]) -> list[Result]:
+        results: list[Result] = []
+        async with connected(where.settings) as client:
+            desk = Desk(client, S3Objects(where.settings.objects), "default", "public")
+            with progress() as bar:
+                task = bar.add_task("reading the example documents", total=len(papers))
+                async for result in desk.follow(papers):
+                    results.append(result)
+                    bar.advance(task)
+        chunks = sum(result.chunks for result in results)
+        self._console.print(f"{len(results)} documents read, {chunks} passages {self._at()}")
+        for each in results:
+            if each.state in ("rejected", "dead"):
+                self._console.print(f"[red]{escape(f'{each.name}: {each.detail}')}")
+        return results
+
+    async def _send(self, where: Where, letters: Sequence[Letter]) -> list[Outcome]:
+        self._console.print(f"{len(letters)} e-mails handed in as mail.received\n")
+        outcomes: list[Outcome] = []
+        patience = 180.0 + where.settings.generation.timeout * len(letters)
+        async with connected(where.settings) as client:
+            objects = S3Objects(where.settings.objects)
+            post = Post(client, objects, "default", patience)
+            async for outcome in post.follow(letters):
+                outcomes.append(outcome)
+                self._console.print(panel(outcome))
+        return outcomes
+
+    def _summary(
+        self, where: Where, results: Sequence[Result], outcomes: Sequence[Outcome]
+    ) -> None:
+        rows = [
+            [
+                o["file"],
+                o["outcome"],
+                str(o["reason"]) or f"{len(o['sources'])} sources",
+                f"{o['timings']['total']:.2f}",
+            ]
+            for o in sorted(outcomes, key=lambda o: str(o["file"]))
+        ]
+        counts = Counter(str(o["outcome"]) for o in outcomes)
+        told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+        title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents {self._at()}"
+        self._console.print(table(title, ["e-mail", "outcome", "because", "s#"], rows))
+        self._console.print(Panel(_next(where), title="Try it", title_align="left"))
+
+    def _at(self) -> str:
+        return f"[dim]({time.monotonic() - self._began:.0f} s)[/]"
+
+
+def _files(folder: Path, suffix: str = "") -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and p.name.endswith(suffix))
+
+
+def _up(state: dict[str, Any]) -> str:
+    """Which parts are up, by name."""
+    servers = [name for name, row in state.get("servers", {}).items() if row["pid"]]
+    rows = state.get("services", {})
+    ready = [name for name, row in rows.items() if row["state"] == "running"]
+    waiting = [f"{name} ({row['problem'] or row['state']})" for name, row in rows.items()]
+    still = [text for text in waiting if text.split(" ")[0] not in ready]
+    return escape(
+        ", ".join([*servers, *ready]) + (f"; waiting for {', '.join(still)}" if still else "")
+    )
+
+
+def _next(where: Where) -> str:
+    data = os.path.relpath(DATA)
+    program = os.path.relpath(Path(sys.executable).with_name("sourcier"))
+    return (
+        f"drafts over HTTP      {where.url('feedback')}/v1/drafts\n"
+        f"your own e-mail       {program} send my.eml --wait --data {data}\n"
+        f"your own documents    {program} add FOLDER --data {data}\n"
+        f'search                {program} search "…" --data {data}\n'
+        f"how it is             {program} status --data {data}\n"
+        f"logs                  {data}/logs"
+    )
+
+
+def main() -> int:
+    """Entry point."""
+    console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    demo = Demo(console)
+    try:
+        return demo.run()
+    except Problem as problem:
+        console.print(f"[red]{escape(str(problem))}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        demo.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
