@@ -10,6 +10,7 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException as AnyHttpError
 from starlette.formparsers import MultiPartException
 
 from services.ingest.inbox import HttpInbox, Upload
@@ -99,7 +100,7 @@ async def _from_form(request: Request, body: bytes) -> Upload:
     try:
         # Read again, because the body was bounded first: forms spool files without a limit.
         form = await Request(request.scope, receive).form()
-    except (MultiPartException, HTTPException) as error:
+    except (MultiPartException, AnyHttpError) as error:
         raise Invalid("Le formulaire est mal formé.") from error
     file = form.get("file")
     if not isinstance(file, UploadFile):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -155,9 +156,11 @@ class DocumentIntake:
         )
         cut = short_hash(CHUNKING, self._fingerprint, reading.title)
         key = f"{catalogue.chunks_prefix(identity)}{version.sha256}-{cut}.parquet"
-        await self._objects.put(block.original_key, data, block.media_type)
-        await self._objects.put(block.text_key, reading.text, "application/json")
-        await self._objects.put(key, reading.chunks)
+        await asyncio.gather(
+            self._objects.put(block.original_key, data, block.media_type),
+            self._objects.put(block.text_key, reading.text, "application/json"),
+            self._objects.put(key, reading.chunks),
+        )
         return DocumentChunkedData(document=block, chunks_key=key, count=reading.count)
 
     async def _enter(self, identity: UUID, version: DocumentVersion, entry: Entry) -> bool:

@@ -1,0 +1,145 @@
+"""ingest as a real process on a real broker, object store and database."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import nats
+import pyarrow.parquet as pq
+import pytest
+from nats.js.client import JetStreamContext
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from deploy.local.nats import NatsServer
+from deploy.local.process import free_ports
+from shared import admin
+from shared.document_events import DocumentChunked, DocumentRejected
+from shared.events import MailAccepted, MailSkipped
+from shared.objects import S3Objects
+from shared.registry import decode
+from shared.settings import Nats, Objects, Settings, Streams
+
+SMALL = 16 * 1024 * 1024
+MAIL = """From: Mairie <mairie@exemple.org>
+To: aide@exemple.fr
+Subject: =?utf-8?q?=C3=89tude?=
+Message-ID: <1@exemple.org>
+Content-Type: text/plain; charset=utf-8
+
+Bonjour,
+
+Le programme finance-t-il l'étude préalable de notre école ?
+"""
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[str]:
+    server = NatsServer(tmp_path / "nats", tmp_path / "nats.log", free_ports(1)[0])
+    await asyncio.to_thread(server.start)
+    await admin.apply(Settings(nats=Nats(url=server.url), streams=Streams(max_bytes=SMALL)))
+    yield server.url
+    await asyncio.to_thread(server.stop)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    (tmp_path / "model").mkdir()
+    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    return tmp_path / "model"
+
+
+@pytest.fixture
+async def ingest(
+    broker: str, postgres_dsn: str, s3: Objects, model: Path, tmp_path: Path
+) -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Process]]:
+    port = free_ports(1)[0]
+    environment = {
+        **os.environ,
+        "SOURCIER_CONFIG": str(tmp_path / "none.toml"),
+        "SOURCIER_NATS__URL": broker,
+        "SOURCIER_STREAMS__MAX_BYTES": str(SMALL),
+        "SOURCIER_POSTGRES__DSN": postgres_dsn,
+        "SOURCIER_OBJECTS__ENDPOINT": s3.endpoint,
+        "SOURCIER_OBJECTS__ACCESS_KEY": s3.access_key,
+        "SOURCIER_OBJECTS__SECRET_KEY": s3.secret_key.get_secret_value(),
+        "SOURCIER_OBJECTS__BUCKET": s3.bucket,
+        "SOURCIER_EMBEDDING__MODEL": str(model),
+        "SOURCIER_HTTP__PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ingest.app", env=environment
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+        await ready(http)
+        yield http, process
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def ready(http: httpx.AsyncClient) -> None:
+    for _ in range(300):
+        try:
+            if (await http.get("/readyz")).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass  # not listening yet
+        await asyncio.sleep(0.1)
+    raise AssertionError("ingest never became ready")
+
+
+async def said(subscription: JetStreamContext.PushSubscription) -> object:
+    return decode((await subscription.next_msg(timeout=30)).data)
+
+
+async def test_from_http_to_events_and_files(
+    broker: str, s3: Objects, ingest: tuple[httpx.AsyncClient, asyncio.subprocess.Process]
+) -> None:
+    http, process = ingest
+    client = await nats.connect(broker)
+    stream = client.jetstream()
+    chunked = await stream.subscribe("document.chunked.v1.>", stream="DOCUMENT")
+    rejected = await stream.subscribe("document.rejected.v1.>", stream="DOCUMENT")
+    accepted = await stream.subscribe("mail.accepted.v1.>", stream="MAIL")
+    skipped = await stream.subscribe("mail.skipped.v1.>", stream="MAIL")
+
+    guide = "# Guide\n\n## Taux\n\nLe taux est de 80 %."
+    sent = await http.post("/v1/documents", params={"name": "guide.md"}, content=guide.encode())
+    assert sent.status_code == 202
+    event = await said(chunked)
+    assert isinstance(event, DocumentChunked)
+    assert str(event.data.document.document_id) == sent.json()["document_id"]
+    rows = pq.read_table(io.BytesIO(await S3Objects(s3).get(event.data.chunks_key))).to_pylist()
+    assert [row["text"] for row in rows] == ["Guide\n\nTaux\n\nLe taux est de 80 %."]
+
+    await http.post("/v1/documents", params={"name": "casse.pdf"}, content=b"%PDF-1.7 rien")
+    refusal = await said(rejected)
+    assert isinstance(refusal, DocumentRejected)
+    assert (refusal.data.code, refusal.data.name) == ("broken", "casse.pdf")
+
+    await http.post("/v1/mails", content=MAIL.encode())
+    mail = await said(accepted)
+    assert isinstance(mail, MailAccepted)
+    assert "étude préalable" in mail.data.mail.questions[0]
+    automatic = MAIL.replace("To:", "Auto-Submitted: auto-replied\nTo:")
+    await http.post("/v1/mails", content=automatic.encode())
+    skip = await said(skipped)
+    assert isinstance(skip, MailSkipped)
+    assert skip.data.reason == "auto-reply"
+
+    again = await http.post("/v1/index/rebuild", params={"embedding": "e5"})
+    assert again.json() == {"count": 1}
+    assert isinstance(await said(chunked), DocumentChunked)
+
+    await client.close()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
