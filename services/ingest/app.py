@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.ingest.adapters.postgres import PostgresIntake, open_pool
 from services.ingest.adapters.reader_process import ProcessReader, Setup
-from services.ingest.adapters.tokenizer import FileTokenCounter
+from services.ingest.adapters.tokenizer import FileTokenCounter, from_hub
 from services.ingest.api import build_api
 from services.ingest.formats.model import Limits
 from services.ingest.handlers import register
@@ -69,9 +69,12 @@ def _setup(settings: Settings) -> Setup:
 
 
 def tokenizer_directory(embedding: Embedding) -> Path:
-    """The embedder's folder: the path itself, or the fetched model of that name."""
-    given = Path(embedding.model)
-    return given if given.is_dir() else model_cache() / embedding.model
+    """The embedder's folder: the path itself, the fetched model of that name, or the hub's."""
+    fetched = model_cache() / embedding.model
+    known = [path for path in (Path(embedding.model), fetched) if path.is_dir()]
+    if known or embedding.offline:
+        return next(iter(known), fetched)
+    return from_hub(embedding.model)
 
 
 if __name__ == "__main__":

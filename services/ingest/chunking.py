@@ -17,7 +17,7 @@ MIN_TOKENS = 32
 _HEADING_LENGTH = 120
 _SLICE = 20_000  # characters of one line given to the sentence splitter at once
 _TINY = 5  # a section under a fifth of the target may join its neighbour
-_LEAD = re.compile(r"(?::|[^.!?;,…»)\d%€])$")
+_LEAD = re.compile(r"(?::|[^.!?;,…»\d%€])$")
 _LEAD_LENGTH = 90
 
 
@@ -238,7 +238,8 @@ def _join(first: Group, second: Group, cutter: _Cutter) -> Group | None:
     tiny = min(first.tokens, second.tokens) * _TINY < cutter.target(common)
     if not (related and tiny and first.whole and second.whole):
         return None
-    path = second.path if first.bare else common
+    # Sections right under the title have no heading in common: name where the chunk starts.
+    path = second.path if first.bare else common or first.path
     if first.tokens + second.tokens > cutter.target(path):
         return None
     return Group(path, first.pieces + second.pieces, whole=True)

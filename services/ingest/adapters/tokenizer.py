@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer
 
+NAME = "tokenizer.json"
 _CACHED = 10_000
 _CACHED_LENGTH = 500
+
+
+def from_hub(model: str) -> Path:
+    """The folder of a model's tokenizer, downloaded when it is not cached; raises OSError."""
+    repository = model if "/" in model else f"sentence-transformers/{model}"
+    return Path(hf_hub_download(repository, NAME)).parent
 
 
 class FileTokenCounter:
@@ -15,10 +23,10 @@ class FileTokenCounter:
 
     def __init__(self, directory: Path) -> None:
         """Raises FileNotFoundError, with what to do, when there is no tokenizer."""
-        path = directory / "tokenizer.json"
+        path = directory / NAME
         if not path.is_file():
             raise FileNotFoundError(
-                f"no tokenizer.json in {directory}: fetch the embedder with `sourcier models fetch`"
+                f"no {NAME} in {directory}: fetch the embedder with `sourcier models fetch`"
             )
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()

@@ -4,8 +4,8 @@ from email import errors, message_from_bytes, policy
 from email.message import EmailMessage
 
 from services.ingest.formats import html
-from services.ingest.formats.model import Builder, Limits, Unreadable, clean
-from services.ingest.formats.plain import add_paragraph, decode
+from services.ingest.formats.model import Builder, Limits, Unreadable
+from services.ingest.formats.plain import add_text, decode
 
 _HEADERS = (("From", "De"), ("Date", "Date"), ("To", "À"))
 
@@ -37,8 +37,7 @@ def _add_body(builder: Builder, body: EmailMessage, text: str) -> None:
     if body.get_content_subtype() == "html":
         html.add_fragment(builder, text)
         return
-    for paragraph in clean(text).split("\n\n"):
-        add_paragraph(builder, paragraph)
+    add_text(builder, text)
 
 
 def _text(body: EmailMessage) -> str:

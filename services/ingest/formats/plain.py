@@ -112,7 +112,7 @@ def heading_like(line: str) -> bool:
     letters = sum(character.isalpha() for character in line)
     if not 2 <= len(line) <= _MAX_HEADING or letters < 0.5 * len(line.replace(" ", "")):
         return False
-    if line[-1] in ".,;:…»)" or (bullet(line) and not _NUMBERED.match(line)):
+    if line[-1] in ".,;:…»" or (bullet(line) and not _NUMBERED.match(line)):
         return False
     return line[0].isupper() or bool(_NUMBERED.match(line))
 
@@ -132,7 +132,13 @@ def bullet(line: str) -> str | None:
 def parse(data: bytes, name: str, limits: Limits, charset: str | None = None) -> Builder:
     """A builder filled with the paragraphs, list items and guessed headings of a text file."""
     builder = Builder(limits)
-    paragraphs = [part for part in _PARAGRAPHS.split(clean(decode(data, charset))) if part]
+    add_text(builder, decode(data, charset))
+    return builder
+
+
+def add_text(builder: Builder, text: str) -> None:
+    """Add the paragraphs, list items and guessed headings of plain text."""
+    paragraphs = [part for part in _PARAGRAPHS.split(clean(text)) if part]
     # A text that is mostly short lines is a list or a form, not a set of headings.
     prose = sum(len(part) for part in paragraphs if len(part) > _MAX_HEADING) * 2 > sum(
         map(len, paragraphs)
@@ -144,9 +150,19 @@ def parse(data: bytes, name: str, limits: Limits, charset: str | None = None) ->
             builder.add("heading", lines[0], 1 if lines[1][0] == "=" else 2)
         elif alone and heading_like(paragraph):
             builder.add("heading", paragraph, heading_level(paragraph))
+        elif prose and _begins_with_heading(lines):
+            builder.add("heading", lines[0], heading_level(lines[0]))
+            add_paragraph(builder, "\n".join(lines[1:]))
         else:
             add_paragraph(builder, paragraph)
-    return builder
+
+
+def _begins_with_heading(lines: list[str]) -> bool:
+    """A numbered or capital line straight above its text; numbered lines alone are a list."""
+    first = lines[0]
+    if len(lines) < 2 or not heading_like(first) or _NUMBERED.match(lines[1]):
+        return False
+    return bool(_NUMBERED.match(first)) or first.partition("(")[0].isupper()
 
 
 def add_paragraph(builder: Builder, paragraph: str) -> None:
