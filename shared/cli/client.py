@@ -91,10 +91,14 @@ class BusClient:
             sequence = msg.metadata.sequence.stream
             heard.put_nowait(Heard(msg.subject, sequence, msg.data))
 
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.NEW)
         open_ones = [
             await self._jetstream.subscribe(
-                subject, stream=stream, cb=take, ordered_consumer=True, config=config
+                subject,
+                stream=stream,
+                cb=take,
+                ordered_consumer=True,
+                # one each: subscribe() writes into it
+                config=ConsumerConfig(deliver_policy=DeliverPolicy.NEW),
             )
             for stream, subject in wanted
         ]

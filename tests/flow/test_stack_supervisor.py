@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
-import psutil
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
 from deploy.local.folder import DataFolder

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -16,7 +16,7 @@ from shared.cli.main import app
 from shared.cli.problem import Problem
 
 
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     subcommands = getattr(command, "commands", None)
     if not subcommands:
         yield path
@@ -30,10 +30,10 @@ def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
 COMMANDS = sorted(leaves(typer.main.get_command(app)))
 
 
-def find(path: tuple[str, ...]) -> click.Command:
-    command = typer.main.get_command(app)
+def find(path: tuple[str, ...]) -> Any:
+    command: Any = typer.main.get_command(app)
     for name in path:
-        command = command.commands[name]  # type: ignore[attr-defined]  # groups on the way
+        command = command.commands[name]
     return command
 
 
