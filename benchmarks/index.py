@@ -62,13 +62,13 @@ def document(number: int) -> tuple[State, list[PassagePoint]]:
                 f"{number} {ordinal} " + "mot " * 300,
                 "public",
                 "default",
-            ),  # fmt: skip
+            ),
             unit(),
             terms(120),
         )
         for ordinal in range(PER_DOCUMENT)
     ]
-    return State(name, rank, token, PER_DOCUMENT, "default"), points
+    return State(name, rank, token, PER_DOCUMENT, "default", "public"), points
 
 
 async def put(index: EdgeIndex, state: State, points: list[PassagePoint]) -> float:
@@ -76,7 +76,7 @@ async def put(index: EdgeIndex, state: State, points: list[PassagePoint]) -> flo
     started = time.perf_counter()
     await index.states(EMBEDDING, [state.document_id])
     await index.write(EMBEDDING, points)
-    await index.reveal(EMBEDDING, state.token)
+    await index.reveal(EMBEDDING, state)
     await index.advance(EMBEDDING, state)
     await index.prune(EMBEDDING, state)
     await index.settle(EMBEDDING)

@@ -14,11 +14,11 @@ from services.retrieve.api import build_api
 from services.retrieve.handlers import register
 from services.retrieve.indexing import IndexingService
 from services.retrieve.service import PassageIndex, SearchService, require_method
-from shared.bus import Bus
+from shared.bus import Bus, Probe
 from shared.clock import utcnow
 from shared.objects import S3Objects
 from shared.queries import EmbedAnswer, EmbedQuery
-from shared.runtime import Parts, Probe, run
+from shared.runtime import Parts, run
 from shared.settings import Settings
 
 

@@ -123,7 +123,7 @@ class IndexingService:
         )
         for batch in _batches(points):
             await self._index.write(embedding, batch)
-        await self._index.reveal(embedding, state.token)
+        await self._index.reveal(embedding, state)
 
     async def _prepare(self, embedding: str, dimension: int) -> None:
         """Make the collection, with the tombstones of documents removed before it existed."""

@@ -54,8 +54,8 @@ class PassageIndex(Protocol):
     async def write(self, embedding: str, points: Sequence[PassagePoint]) -> None:
         """Insert points, not live; a point that is already there stays as it is."""
 
-    async def reveal(self, embedding: str, token: str) -> None:
-        """Mark the points of a build as live."""
+    async def reveal(self, embedding: str, state: State) -> None:
+        """Mark the points of the build as live, for its audience and collection."""
 
     async def advance(self, embedding: str, state: State) -> State:
         """Store ``state`` unless the document's is as new or newer, in one step; the result."""

@@ -43,6 +43,7 @@ class State:
     token: str = ""
     count: int = 0
     collection: str = ""
+    audience: str = ""
 
     @property
     def live(self) -> bool:
@@ -64,7 +65,9 @@ def embedded_state(event: DocumentEmbedded) -> State:
         microseconds(event.time),
     )
     token = short_hash(document.model_dump_json(), event.data.vectors_key)
-    return State(document.document_id, rank, token, event.data.count, document.collection)
+    return State(
+        document.document_id, rank, token, event.data.count, document.collection, document.audience
+    )
 
 
 def removed_state(event: DocumentRemoved) -> State:
@@ -103,6 +106,7 @@ def state_payload(state: State) -> dict[str, Any]:
         "token": state.token,
         "count": state.count,
         "collection": state.collection,
+        "audience": state.audience,
     }
 
 
@@ -114,4 +118,5 @@ def state_of(payload: Mapping[str, Any]) -> State:
         token=payload["token"],
         count=int(payload["count"]),
         collection=payload["collection"],
+        audience=payload["audience"],
     )

@@ -40,7 +40,7 @@ def build(
 
 async def publish(index: PassageIndex, state: State, points: list[PassagePoint]) -> None:
     await index.write(E1, points)
-    await index.reveal(E1, state.token)
+    await index.reveal(E1, state)
     await index.advance(E1, state)
 
 
@@ -54,7 +54,7 @@ async def test_points_are_seen_once_revealed(index: PassageIndex) -> None:
     state, points = build("a.md", ["Le prêt finance les travaux"])
     await index.write(E1, points)
     assert await texts_of(index, "prêt travaux") == []
-    await index.reveal(E1, state.token)
+    await index.reveal(E1, state)
     assert await texts_of(index, "prêt travaux") == ["Le prêt finance les travaux"]
     await index.settle(E1)
 

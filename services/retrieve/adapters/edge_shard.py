@@ -20,12 +20,14 @@ from services.retrieve.passages import (
     Tally,
     asked_terms,
     compose,
+    reached,
+    revealed,
     to_payload,
 )
 from services.retrieve.versions import Rank, State, state_of, state_payload, state_point_id
 from shared.delivery import Invalid
 
-_KEYWORDS = ("kind", "live", "document_id", "token", "audience", "collection")
+_KEYWORDS = ("kind", "live", "document_id", "token", "reach", "collection")
 _PAGE = 1000
 _MANY = 1_000_000
 
@@ -83,15 +85,16 @@ class Shard:
                         list(point.sparse.indices), list(point.sparse.values)
                     ),
                 },
-                to_payload(point.passage, "pending"),
+                to_payload(point.passage),
             )
             for point in points
         ]
         mode = edge.UpdateMode.InsertOnly
         self._update(edge.UpdateOperation.upsert_points(rows, update_mode=mode))
 
-    def reveal(self, token: str) -> None:
-        self._update(edge.UpdateOperation.set_payload_by_filter(_is(token=token), {"live": "live"}))
+    def reveal(self, state: State) -> None:
+        own = _is(kind="passage", token=state.token)
+        self._update(edge.UpdateOperation.set_payload_by_filter(own, revealed(state)))
 
     def advance(self, state: State) -> State:
         name = state_point_id(state.document_id)
@@ -227,10 +230,7 @@ def _idf(answers: Sequence[tuple[int, Sequence[edge.ScoredPoint]]]) -> dict[int,
 
 
 def _scope(scope: Scope) -> edge.Filter:
-    must: list[Any] = [_equal("live", "live"), _one_of("audience", scope.audiences)]
-    if scope.collections:
-        must.append(_one_of("collection", scope.collections))
-    return edge.Filter(must=must)
+    return edge.Filter(must=[_one_of("reach", reached(scope))])
 
 
 def _older(rank: Rank) -> edge.Filter:

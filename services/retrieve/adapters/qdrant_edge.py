@@ -102,8 +102,8 @@ class EdgeIndex:
     async def write(self, embedding: str, points: Sequence[PassagePoint]) -> None:
         await self._run(lambda: self._shard(embedding).write(points))
 
-    async def reveal(self, embedding: str, token: str) -> None:
-        await self._run(lambda: self._shard(embedding).reveal(token))
+    async def reveal(self, embedding: str, state: State) -> None:
+        await self._run(lambda: self._shard(embedding).reveal(state))
 
     async def advance(self, embedding: str, state: State) -> State:
         return await self._run(lambda: self._shard(embedding).advance(state))

@@ -32,13 +32,14 @@ from services.retrieve.passages import (
     Tally,
     asked_terms,
     compose,
+    revealed,
 )
 from services.retrieve.service import REMOVALS
 from services.retrieve.versions import State, state_of, state_payload, state_point_id
 from shared.delivery import Invalid, Unavailable
 from shared.settings import Retrieval
 
-_KEYWORDS = ("kind", "live", "document_id", "token", "audience", "collection")
+_KEYWORDS = ("kind", "live", "document_id", "token", "reach", "collection")
 _PAGE = 1000
 _MANY = 100_000
 _TIMEOUT = 30
@@ -128,13 +129,11 @@ class ServerIndex:
                 update_mode=models.UpdateMode.INSERT_ONLY,
             )
 
-    async def reveal(self, embedding: str, token: str) -> None:
+    async def reveal(self, embedding: str, state: State) -> None:
+        own = is_(kind="passage", token=state.token)
         async with _reached():
             await self._client.set_payload(
-                self._collection(embedding),
-                {"live": "live"},
-                points=is_(token=token, kind="passage"),
-                wait=True,
+                self._collection(embedding), revealed(state), points=own, wait=True
             )
 
     async def advance(self, embedding: str, state: State) -> State:

@@ -14,6 +14,7 @@ from services.retrieve.passages import (
     Row,
     Scope,
     asked_terms,
+    reached,
     to_payload,
 )
 from services.retrieve.versions import Rank
@@ -38,7 +39,7 @@ def to_point(point: PassagePoint) -> models.PointStruct:
     return models.PointStruct(
         id=point.point_id,
         vector={"dense": point.dense.tolist(), "bm25": sparse},
-        payload=to_payload(point.passage, "pending"),
+        payload=to_payload(point.passage),
     )
 
 
@@ -105,10 +106,7 @@ def idf_of(answers: Sequence[tuple[int, Sequence[models.ScoredPoint]]]) -> dict[
 
 
 def _scope(scope: Scope) -> models.Filter:
-    must = [_equal("live", "live"), _one_of("audience", scope.audiences)]
-    if scope.collections:
-        must.append(_one_of("collection", scope.collections))
-    return models.Filter(must=[*must])
+    return models.Filter(must=[_one_of("reach", reached(scope))])
 
 
 def older(rank: Rank) -> models.Filter:
