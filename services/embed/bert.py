@@ -59,7 +59,7 @@ def bert_config(packed: Packed) -> dict[str, Any]:
         "pad_token_id": packed.pad,
         "bos_token_id": packed.bos,
         "eos_token_id": packed.eos,
-        "dtype": "float32",
+        "dtype": "bfloat16",
         # Below 4.57.3 transformers warns of a flaw in another family of tokenizers.
         "transformers_version": "5.0.0",
     }

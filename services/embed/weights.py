@@ -168,6 +168,12 @@ def dequantise(raw: memoryview | bytes) -> Array:
     return out.reshape(-1)
 
 
+def bfloat16(array: Array) -> npt.NDArray[np.uint16]:
+    """The upper halves of float32 values, rounded to nearest even: bfloat16, unknown to numpy."""
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
+
+
 def tensor(packed: Packed, name: str, shape: tuple[int, ...]) -> Array:
     """One tensor in its shape; raises WeightsError when it is missing or of another size."""
     try:
