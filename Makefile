@@ -21,7 +21,7 @@ demo: install ## Start everything, read the examples, draft replies (DEMO_EXIT=1
 	@$(BIN)/python -m deploy.local.demo
 
 test: install-dev ## Run all tests on real servers (WORKERS=2)
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: install-dev ## Check style and types
 	$(BIN)/ruff check .

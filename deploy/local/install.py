@@ -112,7 +112,7 @@ def cuda_packages(wanted: Sequence[str]) -> list[str]:
         report = Path(folder) / "report.json"
         pip("install", "--dry-run", "--quiet", "--report", str(report), *wanted)
         planned = json.loads(report.read_text())["install"]
-    names = sorted(item["metadata"]["name"].lower() for item in planned)
+    names = sorted(item["metadata"]["name"].lower().replace("_", "-") for item in planned)
     return [name for name in names if name.startswith(CUDA)]
 
 

@@ -43,7 +43,7 @@ class S3Server:
         config = self._folder / "s3.json"
         config.touch(mode=0o600)
         config.write_text(json.dumps(self.identities()))
-        command = [program("weed"), *self._options(config)]
+        command: list[str | Path] = [program("weed"), *self._options(config)]
         self.process = spawn(command, self._log, orphaned=signal.SIGKILL)
         wait_until(self._ready, self.process, "the S3 server", self._log, 60)
 
