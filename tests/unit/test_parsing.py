@@ -345,6 +345,30 @@ def test_any_text_is_read_or_refused(body: str, name: str) -> None:
         read(body.encode("utf-8", "replace"), name)
 
 
+SOUND = {
+    "a.docx": word(lambda document: document.add_heading("Titre").add_run("texte")),
+    "a.xlsx": saved(openpyxl.Workbook().save),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(name=st.sampled_from(sorted(SOUND)), data=st.data())
+def test_damaged_containers_are_read_or_refused(name: str, data: st.DataObject) -> None:
+    body = bytearray(SOUND[name])
+    for _ in range(data.draw(st.integers(1, 5))):
+        start = data.draw(st.integers(0, len(body) - 1))
+        body[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=40))
+        body = body or bytearray(b"x")
+    with suppress(Unreadable):
+        read(bytes(body), name)
+
+
+def test_a_damaged_byte_does_not_make_another_encoding() -> None:
+    text = "Éligibilité des écoles : études préalables, aidées à 80 %."
+    body = text.encode().replace(b"pr\xc3\xa9alables", b"pr\xe9alables")
+    assert read(body, "a.txt").text == text.replace("préa", "pr\ufffda")
+
+
 @pytest.mark.parametrize("member", ["word/document.xml", "[Content_Types].xml", "_rels/.rels"])
 def test_damaged_office_files(member: str) -> None:
     original = word(lambda document: document.add_paragraph("texte"))

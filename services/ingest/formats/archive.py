@@ -10,6 +10,8 @@ from services.ingest.formats.model import Limits, Unreadable
 _PIECE = 1 << 20
 # Below this, a high ratio is what XML does anyway.
 _RATIO_FROM = 5 << 20
+# What zipfile raises for damaged containers, as fuzzing shows; RuntimeError holds "encrypted".
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 _DTD = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -18,7 +20,7 @@ def members(data: bytes, limits: Limits) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found = archive.infolist()
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise broken() from error
     if len(found) > limits.max_members:
         raise _bomb(f"plus de {limits.max_members} fichiers internes")
@@ -75,7 +77,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, left: int) -> bytes:
                 if left < 0:
                     raise _bomb("contenu décompressé trop volumineux")
                 pieces.append(piece)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise broken() from error
     return b"".join(pieces)
 

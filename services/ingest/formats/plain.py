@@ -18,6 +18,7 @@ _BOMS = (
 # for Central European ones.
 _LEGACY = ["cp1252", "mac_roman", "cp850", "cp1250", "iso8859_15"]
 _SAMPLE = 65_536
+_FEW = 4
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x80-\x9f]")
 _BULLET = re.compile(r"(?:[-*•–‣▪◦·●○■□►➢✓]|[a-z]\)|\d{1,2}[.)]°?)\s+(?=\S)")
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2})*)[.)]?\s+(?=[^\W\d_])")
@@ -37,7 +38,15 @@ def decode(data: bytes, declared: str | None = None) -> str:
                 return _checked(data.decode(encoding))
             except (UnicodeDecodeError, LookupError):
                 continue
+    mended = data.decode("utf-8", "replace")
+    wrong = mended.count("\ufffd")
+    if _beyond_ascii(mended) - wrong > _FEW * wrong:
+        return _checked(mended)  # UTF-8 with a few bytes damaged, not another encoding
     return _checked(_detected(data))
+
+
+def _beyond_ascii(text: str) -> int:
+    return sum(not character.isascii() for character in text)
 
 
 def _strict(data: bytes, encoding: str) -> str:
