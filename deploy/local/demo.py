@@ -29,7 +29,6 @@ from shared.cli.problem import Problem
 from shared.cli.render import panel, table
 from shared.cli.sending import Letter, Post
 from shared.cli.where import Where, locate, running_state
-from shared.objects import S3Objects
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -118,7 +117,7 @@ class Demo:
     async def _add(self, where: Where, papers: Sequence[Paper]) -> list[Result]:
         results: list[Result] = []
         async with connected(where.settings) as client:
-            desk = Desk(client, S3Objects(where.settings.objects), "default", "public")
+            desk = Desk(client, where.store(), "default", "public")
             with progress() as bar:
                 task = bar.add_task("reading the example documents", total=len(papers))
                 async for result in desk.follow(papers):
@@ -136,7 +135,7 @@ class Demo:
         outcomes: list[Outcome] = []
         patience = 180.0 + where.settings.generation.timeout * len(letters)
         async with connected(where.settings) as client:
-            objects = S3Objects(where.settings.objects)
+            objects = where.store()
             post = Post(client, objects, "default", patience)
             async for outcome in post.follow(letters):
                 outcomes.append(outcome)

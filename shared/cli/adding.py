@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from shared.cli.client import BusClient, Heard
@@ -27,11 +27,16 @@ from shared.document_events import (
 )
 from shared.envelope import INLINE_LIMIT
 from shared.identity import document_id
-from shared.objects import ObjectStore
 from shared.registry import decode
 from shared.topology import INGEST_DOCUMENT
 
+if TYPE_CHECKING:  # it takes 0.3 s to import
+    from shared.objects import ObjectStore
+
 IN_FLIGHT = 64
+"""Files submitted and not settled yet, at most."""
+SILENCE = 0.25
+"""Seconds without news after which we ask whether ingest has passed over something."""
 State = Literal["indexed", "superseded", "unchanged", "rejected", "dead"]
 Key = tuple[str, datetime]
 """What identifies a submission in the events it causes: its name and its time."""
@@ -112,7 +117,7 @@ class Desk:
                     if failed := await self.submit(queue.pop()):
                         yield failed
                 try:
-                    message = await asyncio.wait_for(heard.get(), 1.0)
+                    message = await asyncio.wait_for(heard.get(), SILENCE)
                 except TimeoutError:
                     for result in await self._unchanged():
                         yield result

@@ -192,6 +192,8 @@ async def connected(config: settings.Settings) -> AsyncIterator[BusClient]:
             f"the broker lacks a stream or consumer ({error.description}); "
             "run `sourcier topology apply`"
         ) from error
+    except (NatsError, TimeoutError) as error:
+        raise Problem(f"the broker stopped answering ({error!r}); {DOWN}") from error
     finally:
         await connection.close()
 

@@ -26,7 +26,6 @@ from shared.clock import utcnow
 from shared.document_events import DocumentRemoved, DocumentRemovedData
 from shared.envelope import Slug
 from shared.identity import document_id
-from shared.objects import S3Objects
 from shared.queries import Method, SearchAnswer, SearchQuery
 
 FAILED = {"rejected", "dead"}
@@ -74,7 +73,7 @@ async def _add(
     where: Where, papers: Sequence[Paper], collection: str, audience: str, wait: bool, as_json: bool
 ) -> list[Result]:
     results: list[Result] = []
-    objects = S3Objects(where.settings.objects)
+    objects = where.store()
     async with connected(where.settings) as client:
         desk = Desk(client, objects, collection, audience)
         if not wait:

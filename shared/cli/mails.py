@@ -19,7 +19,6 @@ from shared.cli.render import panel
 from shared.cli.sending import Letter, Post
 from shared.cli.where import Data, Where, locate
 from shared.envelope import Slug
-from shared.objects import S3Objects
 
 FAILED = {"dead", "none"}
 
@@ -56,7 +55,7 @@ async def _post(
     where: Where, mailbox: str, letters: Sequence[Letter], timeout: float, as_json: bool
 ) -> bool:
     async with connected(where.settings) as client:
-        post = Post(client, S3Objects(where.settings.objects), mailbox, timeout)
+        post = Post(client, where.store(), mailbox, timeout)
         for letter in letters:
             posted = await post.hand_in(letter)
             told = {"mail_id": str(posted.mail), "file": letter.name}
@@ -69,7 +68,7 @@ async def _follow(
 ) -> bool:
     console, fine = Console(), True
     async with connected(where.settings) as client:
-        post = Post(client, S3Objects(where.settings.objects), mailbox, timeout)
+        post = Post(client, where.store(), mailbox, timeout)
         async for outcome in post.follow(letters):
             fine = fine and outcome["outcome"] not in FAILED
             if as_json:

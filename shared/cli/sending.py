@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.cli.client import BusClient, Heard
@@ -20,8 +20,10 @@ from shared.document_events import MessageDead
 from shared.envelope import INLINE_LIMIT
 from shared.events import MailReceived, MailReceivedData
 from shared.identity import mail_id, sha256
-from shared.objects import ObjectStore
 from shared.registry import decode
+
+if TYPE_CHECKING:  # it takes 0.3 s to import
+    from shared.objects import ObjectStore
 
 IN_FLIGHT = 64
 """E-mails handed in and not decided yet, at most."""

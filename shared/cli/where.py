@@ -7,13 +7,16 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from shared import settings
 from shared.cli.problem import Problem
+
+if TYPE_CHECKING:  # it takes 0.3 s to import
+    from shared.objects import ObjectStore
 
 DEFAULT_DATA = Path(".sourcier")
 Data = Annotated[
@@ -46,6 +49,12 @@ class Where:
                 f"start the stack with `sourcier up`, or set SOURCIER_{service.upper()}_URL"
             )
         return str(found["url"])
+
+    def store(self) -> ObjectStore:
+        """The object store, for bodies that are too large for an event."""
+        from shared.objects import S3Objects
+
+        return S3Objects(self.settings.objects)
 
 
 def data_folder(data: Path | None) -> Path:
