@@ -21,7 +21,6 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from qdrant_edge import Bm25, Bm25Config
@@ -29,6 +28,13 @@ from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from services.ingest.adapters.tokenizer import FileTokenCounter
+from services.ingest.chunking import chunk, context
+from services.ingest.formats.model import Limits
+from services.ingest.mime import MailLimits, read_mail
+from services.ingest.parsing import parse_document
+from services.ingest.questions import find_questions
+from services.ingest.visible import new_text
 from services.retrieve import evidence
 from services.retrieve.adapters.french_terms import term_indices
 from services.retrieve.adapters.qdrant_edge import EdgeIndex
@@ -47,7 +53,8 @@ from shared.settings import model_cache
 
 BM25 = Bm25(Bm25Config(language="french", ascii_folding=True, avg_len=128.0))
 CHUNK = 900
-CHUNKS_PER_PAGE = 4
+CHUNKS_PER_PAGE = 3
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,7 @@ def chunks(page: str, title: str, text: str) -> list[Text]:
     return [Text(page, title, each) for each in packed[:CHUNKS_PER_PAGE] if each]
 
 
-def load(
-    folder: Path, pages: int, chance: random.Random
-) -> tuple[list[Text], list[tuple[str, str]]]:
+def load(folder: Path, pages: int, chance: random.Random) -> tuple[list[Text], list[Pair]]:
     """Passages of ``pages`` pages, and (question, page) of up to two questions of each."""
     corpus = {row["_id"]: row for row in read(folder / "corpus.jsonl.gz")}
     queries = {row["_id"]: row["text"] for row in read(folder / "queries.jsonl.gz")}
@@ -102,7 +107,7 @@ def load(
             corpus[page].get("title") or page, corpus[page].get("title", ""), corpus[page]["text"]
         )
     ]
-    pairs = [(q, corpus[p].get("title") or p) for p in chosen for q in asked[p][:2]]
+    pairs = [(q, (corpus[p].get("title") or p,)) for p in chosen for q in asked[p][:2]]
     return texts, pairs
 
 
@@ -119,55 +124,100 @@ def point(text: Text, number: int, vector: np.ndarray[Any, Any]) -> PassagePoint
     return PassagePoint(point_id(document, "bench", number), passage, vector, terms)
 
 
+class Encoder:
+    """The model, with what it computed before kept in a folder."""
+
+    def __init__(self, name: str, cache: Path | None) -> None:
+        self._model, self._cache = SentenceTransformer(name), cache
+        self.name = name
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        path = self._cache / f"{sha256(json.dumps(texts).encode())}.npy" if self._cache else None
+        if path and path.exists():
+            return np.load(path)
+        vectors = self._model.encode(list(texts), batch_size=32, show_progress_bar=True)
+        if path:
+            path.parent.mkdir(exist_ok=True)
+            np.save(path, vectors)
+        return vectors
+
+
 class Corpus:
     """One corpus in an Edge index of its own."""
 
-    def __init__(self, index: EdgeIndex, name: str, model: SentenceTransformer) -> None:
-        self._index, self._name, self._model = index, name, model
+    def __init__(self, index: EdgeIndex, name: str, model: Encoder) -> None:
+        self._index, self.name, self._model = index, name, model
 
-    async def fill(self, texts: Sequence[Text]) -> None:
-        bodies = [f"passage: {text.title}\n{text.text}" for text in texts]
-        vectors = self._model.encode(bodies, batch_size=32, show_progress_bar=True)
-        await self._index.create(self._name, vectors.shape[1])
+    async def fill(self, texts: Sequence[Text], vectors: Any) -> None:
+        await self._index.create(self.name, vectors.shape[1])
         points = [point(t, n, v) for n, (t, v) in enumerate(zip(texts, vectors, strict=True))]
-        await self._index.write(self._name, points)
+        await self._index.write(self.name, points)
         for token in {each.passage.token for each in points}:
-            await self._index.reveal(self._name, token)
-            state = State(UUID(token), Rank(1, 1, 1), token, 1, "default")
-            await self._index.advance(self._name, state)
+            state = State(stable_id(token), Rank(1, 1, 1), token, 1, "default", "public")
+            await self._index.reveal(self.name, state)
 
     async def ask(self, questions: Sequence[str]) -> list[tuple[IndexQuery, Found]]:
-        vectors = self._model.encode([f"query: {q}" for q in questions], batch_size=64)
+        vectors = self._model.encode([f"query: {q}" for q in questions])
         queries = []
         for text, vector in zip(questions, vectors, strict=True):
             sparse = BM25.embed_query(text)
             terms = Terms(list(sparse.indices), list(sparse.values))
             queries.append(IndexQuery(vector, terms, Scope(("public",)), "hybrid", 40))
-        return [(q, (await self._index.search(self._name, [q]))[0]) for q in queries]
+        return [(q, (await self._index.search(self.name, [q]))[0]) for q in queries]
 
 
-async def cases(
-    corpus: Corpus, name: str, pairs: Sequence[tuple[str, str]], strange: Sequence[str]
-) -> list[Case]:
+def bodies(texts: Sequence[Text]) -> list[str]:
+    return [f"passage: {text.title}\n{text.text}" for text in texts]
+
+
+Pair = tuple[str, tuple[str, ...]]
+"""A question and the pages that answer it, none when nothing does."""
+
+
+async def cases(corpus: Corpus, pairs: Sequence[Pair], strange: Sequence[str]) -> list[Case]:
     generic = term_indices(evidence.GENERIC)
     made: list[Case] = []
 
     def add(kind: str, answered: bool, text: str, query: IndexQuery, found: Found) -> None:
         seen = evidence.features(query.sparse.indices, found, generic)
         if seen is not None:
-            made.append(Case(kind, answered, seen, text))
+            made.append(Case(f"{corpus.name} {kind}", answered, seen, text))
 
     answers = await corpus.ask([question for question, _ in pairs])
-    for (text, page), (query, found) in zip(pairs, answers, strict=True):
-        right = stable_id("page", page)
+    for (text, pages), (query, found) in zip(pairs, answers, strict=True):
+        right = {stable_id("page", page) for page in pages}
         # Present means that the draft would see it: a page not found answers nothing.
-        if right in {hit.passage.document_id for hit in found.hits[:8]}:
-            add(f"{name} present", True, text, query, found)
-        rest = tuple(hit for hit in found.hits if hit.passage.document_id != right)
-        add(f"{name} withheld", False, text, query, replace(found, hits=rest))
+        if right & {hit.passage.document_id for hit in found.hits[:8]}:
+            add("present", True, text, query, found)
+        rest = tuple(hit for hit in found.hits if hit.passage.document_id not in right)
+        add("withheld" if pages else "declined", False, text, query, replace(found, hits=rest))
     for text, (query, found) in zip(strange, await corpus.ask(strange), strict=True):
-        add(f"{name} foreign", False, text, query, found)
+        add("foreign", False, text, query, found)
     return made
+
+
+def example_texts(model: str) -> list[Text]:
+    """The project's own documents, as ingest cuts them; the title holds the headings too."""
+    counter, texts = FileTokenCounter(Path(model)), []
+    for path in sorted((EXAMPLES / "documents").iterdir()):
+        parsed = parse_document(path.read_bytes(), path.name, None, Limits())
+        for each in chunk(parsed, counter, 320):
+            texts.append(Text(path.name, context(parsed.title, each.heading_path), each.text))
+    return texts
+
+
+def example_pairs() -> list[Pair]:
+    """The questions that ingest finds in the example e-mails, with the documents that answer."""
+    pairs: list[Pair] = []
+    for name, expected in json.loads((EXAMPLES / "mails" / "expected.json").read_text()).items():
+        if expected["outcome"] == "skipped":
+            continue
+        mail = read_mail((EXAMPLES / "mails" / name).read_bytes(), MailLimits())
+        answers = expected.get("answers", [])
+        pages = tuple(page for answer in answers for page in answer["documents"])
+        questions = find_questions(mail.subject, new_text(mail.text))
+        pairs += [(question, pages) for question in questions]
+    return pairs
 
 
 def fit(made: Sequence[Case]) -> LogisticRegression:
@@ -192,20 +242,34 @@ def report(made: Sequence[Case], scores: Sequence[float], title: str) -> dict[st
     return table
 
 
-async def run(data: Path, model: SentenceTransformer, pages: int) -> list[Case]:
+async def run(data: Path, model: Encoder, pages: int) -> list[Case]:
     chance = random.Random(11)  # noqa: S311 - reproducible sample
+    made: list[Case] = []
     public, public_pairs = load(data / "service-public", pages, chance)
     piaf, piaf_pairs = load(data / "piaf", pages, chance)
+    foreign = [question for question, _ in chance.sample(public_pairs, k=pages // 2)]
+    strange = [question for question, _ in chance.sample(piaf_pairs, k=pages // 2)]
+    own = example_texts(model.name)
     with tempfile.TemporaryDirectory() as folder:
         index = EdgeIndex(Path(folder))
         await index.open()
-        first, second = Corpus(index, "public", model), Corpus(index, "piaf", model)
-        await first.fill(public)
-        await second.fill(piaf)
-        foreign = chance.sample([q for q, _ in public_pairs], k=len(public_pairs) // 2)
-        strange = chance.sample([q for q, _ in piaf_pairs], k=len(public_pairs) // 2)
-        made = await cases(first, "service-public", public_pairs, strange)
-        made += await cases(second, "piaf", piaf_pairs, foreign)
+        for name, texts, pairs, others in (
+            ("service-public", public, public_pairs, strange),
+            ("piaf", piaf, piaf_pairs, foreign),
+            ("examples", own, example_pairs(), foreign + strange),
+        ):
+            vectors = model.encode(bodies(texts))
+            corpus = Corpus(index, name, model)
+            await corpus.fill(texts, vectors)
+            made += await cases(corpus, pairs, others)
+            if name == "examples":
+                continue
+            # The same, small: margins and IDF change with the number of passages.
+            few = sorted({text.page for text in texts})[: pages // 5]
+            keep = [n for n, text in enumerate(texts) if text.page in few]
+            small = Corpus(index, f"{name} small", model)
+            await small.fill([texts[n] for n in keep], vectors[keep])
+            made += await cases(small, [p for p in pairs if p[1][0] in few], others)
         await index.close()
     return made
 
@@ -214,10 +278,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data/retrieval"))
     parser.add_argument("--model", default=str(model_cache() / "multilingual-e5-small"))
-    parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("--pages", type=int, default=250)
+    parser.add_argument("--cache", type=Path, help="folder to keep vectors in between runs")
     parser.add_argument("--dump", type=Path, help="write the cases as JSON lines")
     args = parser.parse_args()
-    made = asyncio.run(run(args.data, SentenceTransformer(args.model), args.pages))
+    made = asyncio.run(run(args.data, Encoder(args.model, args.cache), args.pages))
     if args.dump:
         args.dump.write_text(
             "\n".join(
