@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.ingest.adapters.postgres import PostgresIntake, open_pool
 from services.ingest.adapters.reader_process import ProcessReader, Setup
-from services.ingest.adapters.tokenizer import FileTokenCounter, from_hub
+from services.ingest.adapters.tokenizer import from_hub, tokenizer_file
 from services.ingest.api import build_api
 from services.ingest.formats.model import Limits
 from services.ingest.handlers import register
@@ -63,7 +63,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
 def _setup(settings: Settings) -> Setup:
     config = settings.ingest
     directory = tokenizer_directory(settings.embedding)
-    FileTokenCounter(directory)  # says now, not at the first document, when it is missing
+    tokenizer_file(directory)  # says now, not at the first document, when it is missing
     limits = Limits(max_bytes=config.document_max_bytes, max_expanded=config.unpacked_max_bytes)
     return Setup(directory, config.chunk_tokens, limits)
 

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reader(folder: Path) -> Iterator[ProcessReader]:
-    reader = ProcessReader(Setup(folder, 64, Limits()), processes=1)
+    reader = ProcessReader(Setup(folder, 64, Limits()))
     yield reader
     reader.close()
     assert [child for child in psutil.Process().children() if "spawn" in str(child.cmdline())] == []

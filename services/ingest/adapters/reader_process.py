@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
@@ -93,34 +94,37 @@ class _Process:
 
 
 class ProcessReader:
-    """The DocumentReader of the use cases, over a few processes."""
+    """The DocumentReader of the use cases: one process for documents, one for attachments.
 
-    def __init__(self, setup: Setup, processes: int = 2) -> None:
-        self._all = [_Process(setup) for _ in range(processes)]
-        self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
-        for process in self._all:
-            self._idle.put_nowait(process)
+    An e-mail with attachments never waits for a long document. Only the first process holds the
+    embedder's tokenizer, some 300 MB for a vocabulary of 250,000 pieces.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._documents, self._texts = _Process(setup), _Process(setup)
+        self._busy = {self._documents: asyncio.Lock(), self._texts: asyncio.Lock()}
 
     async def document(self, submission: Submission) -> Reading:
         """See `DocumentReader`."""
-        value = await self._ask(submission, DOCUMENT_SECONDS)
+        value = await self._ask(self._documents, submission, DOCUMENT_SECONDS)
         if not isinstance(value, Reading):
             raise TypeError(f"a reader process answered {type(value).__name__}")
         return value
 
     async def text(self, data: bytes, name: str, media_type: str | None) -> str:
         """See `DocumentReader`."""
-        return str(await self._ask(_Text(data, name, media_type), TEXT_SECONDS))
+        task = _Text(data, name, media_type)
+        return str(await self._ask(self._texts, task, TEXT_SECONDS))
 
     def close(self) -> None:
         """Stop all processes."""
-        for process in self._all:
-            process.stop()
+        self._documents.stop()
+        self._texts.stop()
 
-    async def _ask(self, task: Submission | _Text, seconds: float) -> object:
-        process = await self._idle.get()
+    async def _ask(self, process: _Process, task: Submission | _Text, seconds: float) -> object:
         try:
-            answer = await self._call(lambda: process.ask(task, seconds))
+            async with self._busy[process]:
+                answer = await self._call(lambda: process.ask(task, seconds))
         except TimeoutError as error:
             raise Unreadable(
                 f"La lecture a été arrêtée après {seconds:.0f} secondes : fichier refusé.",
@@ -132,8 +136,6 @@ class ProcessReader:
                 "mémoire) : enregistrez-le de nouveau ou découpez-le.",
                 "crash",
             ) from error
-        finally:
-            self._idle.put_nowait(process)
         return _result(answer)
 
     @staticmethod
@@ -159,7 +161,7 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     """The process: reads what comes until its parent goes away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then stops us
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    counter = FileTokenCounter(setup.tokenizer)
+    counter = cache(lambda: FileTokenCounter(setup.tokenizer))
     while True:
         try:
             task: Submission | _Text = pipe.recv()
@@ -168,10 +170,12 @@ def _serve(pipe: Connection, setup: Setup) -> None:
         pipe.send(_answered(task, setup, counter))
 
 
-def _answered(task: Submission | _Text, setup: Setup, counter: FileTokenCounter) -> _Answer:
+def _answered(
+    task: Submission | _Text, setup: Setup, counter: Callable[[], FileTokenCounter]
+) -> _Answer:
     try:
         if isinstance(task, Submission):
-            return _Answer("read", read_document(task, counter, setup.max_tokens, setup.limits))
+            return _Answer("read", read_document(task, counter(), setup.max_tokens, setup.limits))
         return _Answer("read", read_text(task.data, task.name, task.media_type, setup.limits))
     except Unreadable as refusal:
         return _Answer("refused", refusal.reason_fr, refusal.code)

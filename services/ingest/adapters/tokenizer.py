@@ -18,17 +18,22 @@ def from_hub(model: str) -> Path:
     return Path(hf_hub_download(repository, NAME)).parent
 
 
+def tokenizer_file(directory: Path) -> Path:
+    """The tokenizer of a model directory; raises FileNotFoundError with what to do."""
+    path = directory / NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {NAME} in {directory}: fetch the embedder with `sourcier models fetch`"
+        )
+    return path
+
+
 class FileTokenCounter:
     """Counts tokens with the tokenizer of a model directory; safe to use from threads."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises FileNotFoundError, with what to do, when there is no tokenizer."""
-        path = directory / NAME
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no {NAME} in {directory}: fetch the embedder with `sourcier models fetch`"
-            )
-        self._tokenizer = Tokenizer.from_file(str(path))
+        """Raises FileNotFoundError when there is no tokenizer."""
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file(directory)))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         # Titles and heading paths come back for every chunk.
