@@ -50,9 +50,9 @@ def _statements(pool: Pool, numbers: Sequence[int], question: str) -> list[Engin
         unit = pool.units[number]
         order.setdefault(unit.passage, []).append(unit)
     parts: list[EnginePart] = []
+    listed = sum(pool.units[number].kind == "row" for number in numbers) > 1
     for passage, units in order.items():
         units.sort(key=lambda unit: unit.order)
-        listed = sum(unit.kind == "row" for unit in units) > 1
         for unit in units:
             text = _text(unit, question, asked)
             text = f"– {text}" if listed and unit.kind == "row" else text

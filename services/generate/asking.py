@@ -52,6 +52,7 @@ _LOOKS: dict[str, re.Pattern[str]] = {
     "amount": re.compile(rf"{_NUMBER}[^.;]{{0,24}}(?:%|€|euros?|milliards?|millions?)|\d"),
     "date": re.compile(
         rf"{_NUMBER}\s*(?:er)?\s*(?:{_MONTHS})|{_NUMBER}[^.;]{{0,16}}\b{_SPANS}\b|\b\d{{1,2}}/\d{{1,2}}"
+        r"|\b(?:avant|apres|des que|a compter|a partir|jusqu'|une fois|au plus tard)\b"
         r"|toute l'annee|au fil de l'eau|aucune date"
     ),
     "contact": re.compile(
@@ -76,14 +77,23 @@ _LOOKS: dict[str, re.Pattern[str]] = {
         r"|exclus?e?s?|obligatoires?|sauf si|ouvert)\b"
     ),
 }
+_AND = re.compile(
+    r",?\s+(?:et|and)\s+(?=(?:quel\w*|comment|combien|quand|où|qui|à qui|auprès|faut-il|peut-on"
+    r"|est-ce|son|sa|ses|leurs?|what|how|when|where|who|which|can|is|are|do)\b"
+    r"|[^?,]{3,60}?-(?:t-)?(?:il|elle|on|nous|ils|elles)\b)",
+    re.IGNORECASE,
+)
+_DISCLAIMS = re.compile(
+    r"\bsont (?:generales?|inventee?s?|fictifs?|fictives?|illustratifs?|illustratives?)\b"
+    r"|^document illustratif|pour la demonstration"
+)
 _ABOUT_ITSELF = re.compile(
     r"^(?:(?:ce|le present|cette|la presente|les)?\s*(?:document|page|fiche|note|brochure|guide"
     r"|site|article|rubrique)s?\b|document illustratif|derniere mise a jour|mis a jour|sommaire"
     r"|voir aussi|pour en savoir plus|pour (?:plus|connaitre)\b.{0,60}\b(?:consultez|rendez)"
     r"|cliquez|consultez|telechargez|retrouvez|decouvrez|renseignez-vous|tour d'horizon"
-    r"|les (?:seuils|plafonds|regles|delais|definitions|reponses|criteres|conditions|montants)"
-    r"[^.]{0,60}\bsont (?:generales|invente|fictif|illustrat)|source\s*:)"
-    r"|pour la demonstration|\bcliqu(?:er|ez|ant)\b|\bci-(?:contre|dessous|apres)\b.{0,12}$"
+    r"|source\s*:)"
+    r"|\bcliqu(?:er|ez|ant)\b|\bci-(?:contre|dessous|apres)\b.{0,12}$"
 )
 
 
@@ -107,3 +117,18 @@ def fits(wanted: frozenset[str], unit: Unit) -> float:
 def speaks_of_itself(unit: Unit) -> bool:
     """Whether the sentence is about the document or the page instead of its matter."""
     return bool(_ABOUT_ITSELF.search(fold(unit.text)))
+
+
+def disclaims(unit: Unit) -> bool:
+    """Whether the sentence only warns about the document: never an answer."""
+    return bool(_DISCLAIMS.search(fold(unit.text)))
+
+
+def facets(question: str) -> list[str]:
+    """The questions that one sentence puts together (« … et la climatisation est-elle admise ? »).
+
+    The whole question alone when it is one.
+    """
+    pieces = [piece.strip(" ,?\u00a0\u202f") for piece in _AND.split(question)]
+    enough = [piece for piece in pieces if len(piece.split()) >= 2]
+    return enough if len(enough) > 1 else [question]

@@ -24,8 +24,8 @@ _STOPWORDS = _listed(
     celui cependant ces cet cette ceux chaque chez ci comme comment cordialement dans de déjà depuis
     des donc dont du elle elles en encore entre es est et étaient était étant êtes être eu eux fait
     faire faut fois font hors ici il ils je jusqu la là laquelle le lequel les lesquelles lesquels
-    leur leurs lors lorsque lui ma madame mais me même mêmes merci mes messieurs mesdames moi mon
-    monsieur ne ni non nos notre nous on ont or ou où oui par parce pas pendant peu peut peuvent
+    leur leurs lors lorsque lui ma madame mais me même mêmes merci mes messieurs mesdames moi moins
+    mon monsieur ne ni non nos notre nous on ont or ou où oui par parce pas pendant peu peut peuvent
     plus plutôt pour pourquoi pourra pourrait pourriez pouvez pouvons pouvoir puis puisque puisse
     qu quand que quel quelle quelles quels quelque quelques qui quoi sa sans se selon sera serait
     seront ses si sinon soit son sont sous suis sur ta te tels telle telles tel tes toi ton tous
@@ -36,6 +36,27 @@ _STOPWORDS = _listed(
     could would please what which how when where who does do i if any there have
     has will not"""
 )
+_AIL = {"travaux": "travail", "vitraux": "vitrail", "émaux": "émail"}
+_FAMILIES = {
+    "depot": "depos",
+    "demarr": "commenc",
+    "demarrag": "commenc",
+    "debut": "commenc",
+    "paiement": "pay",
+    "pai": "pay",
+    "scolair": "ecol",
+    "subvent": "aid",
+    "document": "piec",
+    "justif": "piec",
+    "fourn": "joindr",
+    "mail": "courriel",
+    "email": "courriel",
+    "tarif": "cout",
+    "prix": "cout",
+    "rejet": "refus",
+    "eligibilit": "elig",
+    "eligibl": "elig",
+}
 _NUMBER_WORDS = {
     word: str(value)
     for value, word in enumerate(
@@ -78,7 +99,21 @@ def _term(raw: str) -> str | None:
     folded = fold(word)
     if folded in _FOLDED_STOPWORDS or (len(folded) < 2 and not folded.isdigit()):
         return None
-    return stem(word)
+    return _family(stem(_singular(word)))
+
+
+def _singular(word: str) -> str:
+    """« travaux » and « régionaux » in the singular, which the stemmer does not reach."""
+    if word.endswith("aux") and len(word) > 5:
+        return _AIL.get(word, f"{word[:-3]}al")
+    return word
+
+
+def _family(stemmed: str) -> str:
+    """One stem for words that an administration and its public use for the same thing."""
+    # « cofinancé » answers « financé »: the prefix adds a nuance that no question turns on.
+    plain = stemmed.removeprefix("co") if stemmed.startswith("cofinanc") else stemmed
+    return _FAMILIES.get(plain, plain)
 
 
 def words(text: str) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 _FIELD = re.compile(r"^([^:;|]{1,80}?)\s:\s(.+)$")
 _SEPARATOR = re.compile(r"\s;\s")
+# Columns about the table itself, not about its matter.
+_ABOUT = re.compile(r"^(?:mentions?|sources?|licence|mise à jour|dernière mise à jour)\b", re.I)
 _MIN_ROWS_FOR_CONSTANT = 3
 
 
@@ -69,10 +71,11 @@ def sentence(row: Row, dropped: frozenset[str] = frozenset()) -> str:
     « Poste : Pompe à chaleur ; Financé : oui » gives « Pompe à chaleur — financé : oui. »
     Values are never changed.
     """
-    cells = [cell for cell in row.cells if cell[0] not in dropped] or list(row.cells)
+    told = [cell for cell in row.cells if cell[0] not in dropped and not _ABOUT.match(cell[0])]
+    cells = told or list(row.cells)
     (_, label), rest = cells[0], cells[1:]
-    told = " ; ".join(f"{_lower(name)} : {value}" if name else value for name, value in rest)
-    line = f"{label} — {told}" if told else label
+    said = " ; ".join(f"{_lower(name)} : {value}" if name else value for name, value in rest)
+    line = f"{label} — {said}" if said else label
     return line if line.endswith((".", "!", "…")) else f"{line}."
 
 

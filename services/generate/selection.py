@@ -10,22 +10,34 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from services.generate import asking
+from services.generate import asking, ranges
 from services.generate.french import terms
 from services.generate.units import Unit
 
 MAX_UNITS = 4
 MAX_CHARS = 900
-_KEEP = 0.66
-"""Share of the best score that a further unit must reach."""
+_KEEP = 0.72
+"""Share of the best unit's matter that a further unit must reach…"""
+_KEEP_NEXT = 0.55
+"""… and one that stands next to a chosen unit."""
+_ALONE = 240
+"""Characters up to which a sentence alone is followed by the next one of its paragraph."""
 _SAME = 0.75
 """Overlap of words beyond which two units say the same."""
+_SIZE = 0.15
+"""For naming the very size asked about (« une commune de 3 200 habitants »)."""
+_ASIDE = 0.4
+"""For sentences about the document itself."""
 _CONTEXT = 0.5
-_TITLE = 0.25
+_TITLE = 0.35
+_UNDER_HEADING = 0.4
+"""For standing under a heading that asks the same question."""
+_SAME_ROW = 0.97
+"""Share of the best row's words that another row of its table must reach."""
 _LEAST_SHARED = 0.12
 _LEAST_COSINE = 0.80
 """multilingual-e5 puts unrelated French sentences below this cosine."""
@@ -35,10 +47,11 @@ _LEANS = re.compile(
     r"|(?:toutefois|cependant|néanmoins|en revanche|de plus|en outre|par ailleurs|ainsi|aussi"
     r"|donc|c'est pourquoi|dans (?:ce|les deux|tous les) cas|à l'inverse|au contraire|de même"
     r"|celui-ci|celle-ci|ceux-ci|celles-ci|ce dernier|cette dernière|cela|ceci|leurs?|son|sa|ses"
-    r"|lui|y|en|c'est|ce sont|elle-même|seul\w*|et|ou|mais|puis|ensuite|sinon|par exemple|ici)\b"
+    r"|lui|y|en|c'est|ce sont|elle-même|et|ou|mais|puis|ensuite|sinon|par exemple|ici)\b"
     r"|(?:\S+\s){0,4}?(?:ce|cet|cette|ces)\s(?!qui\b|que\b|qu'|dernier))",
     re.IGNORECASE,
 )
+_ELLIPTIC = re.compile(r"\b(?:l['’]est|le sont)[.,;]", re.IGNORECASE)
 _IMPERSONAL = re.compile(
     r"^il\s(?:(?:n'|ne\s)?(?:est|serait|faut|existe|convient|y a|suffit|s'agit|peut être"
     r"|vous faut|appartient))\b",
@@ -63,30 +76,57 @@ FOREIGN = Weights(words=0.14, vector=0.58, rank=0.20, kind=0.08)
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """All units of the passages given, with their terms; built once for an e-mail."""
+    """All units of the passages given, with their terms; built once for an e-mail.
+
+    ``own``: what a unit itself says; ``around``: what frames it (headings, column names, the
+    items of a list beside its lead); ``headings``: the headings alone.
+    """
 
     units: Sequence[Unit]
-    titles: Sequence[str]
-    own: Sequence[frozenset[str]] = field(default=())
-    bigrams: Sequence[frozenset[tuple[str, str]]] = field(default=())
-    around: Sequence[frozenset[str]] = field(default=())
-    idf: Mapping[str, float] = field(default_factory=dict)
+    titles: Sequence[frozenset[str]]
+    own: Sequence[frozenset[str]]
+    around: Sequence[frozenset[str]]
+    headings: Sequence[frozenset[str]]
+    bigrams: Sequence[frozenset[tuple[str, str]]]
+    idf: Mapping[str, float]
 
     @classmethod
     def of(cls, units: Sequence[Unit], titles: Sequence[str]) -> Pool:
         """The pool of ``units``; ``titles`` by passage index."""
-        listed = [terms(unit.text) for unit in units]
+        listed = [terms(_own_text(unit)) for unit in units]
         own = [frozenset(found) for found in listed]
-        bigrams = [frozenset(pairwise(found)) for found in listed]
-        around = [frozenset(terms(unit.context)) for unit in units]
+        headings = [frozenset(terms(unit.context)) for unit in units]
         counts = Counter(term for found in own for term in found)
         total = len(units)
-        idf = {t: math.log(1 + (total - n + 0.5) / (n + 0.5)) for t, n in counts.items()}
-        return cls(units, titles, own, bigrams, around, idf)
+        return cls(
+            units=units,
+            titles=[frozenset(terms(title)) for title in titles],
+            own=own,
+            around=[
+                found | frozenset(terms(_frame(unit)))
+                for unit, found in zip(units, headings, strict=True)
+            ],
+            headings=headings,
+            bigrams=[frozenset(pairwise(found)) for found in listed],
+            idf={t: math.log(1 + (total - n + 0.5) / (n + 0.5)) for t, n in counts.items()},
+        )
 
     def weight(self, term: str) -> float:
         """IDF of a term; one that no unit holds weighs as the rarest."""
         return self.idf.get(term, math.log(1 + (len(self.units) + 0.5) / 0.5))
+
+
+def _own_text(unit: Unit) -> str:
+    """A list is known by its lead and a row by its values: length must not win."""
+    if unit.kind == "list":
+        return unit.lead
+    return " ".join(unit.items) if unit.kind == "row" else unit.text
+
+
+def _frame(unit: Unit) -> str:
+    if unit.kind == "list":
+        return " ".join(unit.items)
+    return unit.lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +137,8 @@ class Scored:
     words: float
     total: float
     cosine: float | None = None
+    matter: float = 0.0
+    """Words and meaning only: whether to quote it does not hang on its passage's rank."""
 
 
 def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, float]:
@@ -104,21 +146,39 @@ def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, 
     asked = terms(question)
     whole = sum(pool.weight(term) for term in set(asked)) or 1.0
     pairs = set(pairwise(asked))
-    titles = [frozenset(terms(title)) for title in pool.titles]
     scores: dict[int, float] = {}
     for index in candidates:
-        unit = pool.units[index]
-        held = 0.0
-        for term in set(asked):
-            if term in pool.own[index]:
-                held += pool.weight(term)
-            elif term in pool.around[index]:
-                held += _CONTEXT * pool.weight(term)
-            elif term in titles[unit.passage]:
-                held += _TITLE * pool.weight(term)
+        title = pool.titles[pool.units[index].passage]
+        held = sum(_share(pool, index, title, term) * pool.weight(term) for term in set(asked))
         phrase = len(pairs & pool.bigrams[index]) / len(pairs) if pairs else 0.0
-        scores[index] = min(1.0, held / whole + 0.15 * phrase)
+        answers = _UNDER_HEADING * _under_heading(pool, index, set(asked), whole)
+        scores[index] = min(1.0, held / whole + 0.15 * phrase + answers)
     return scores
+
+
+def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> float:
+    """How much the heading above asks the same, in [0, 1]: for what opens its section or
+    shares a word with the question itself."""
+    before = index - 1
+    unit = pool.units[index]
+    opens = (
+        before < 0
+        or pool.units[before].passage != unit.passage
+        or pool.units[before].context != unit.context
+    )
+    if not opens and not asked & pool.own[index]:
+        return 0.0
+    under = sum(pool.weight(term) for term in asked & pool.headings[index]) / whole
+    return max(0.0, 2 * under - 1)
+
+
+def _share(pool: Pool, index: int, title: frozenset[str], term: str) -> float:
+    """How much a word of the question counts that stands in the unit, around it, in the title."""
+    if term in pool.own[index]:
+        return 1.0
+    if term in pool.around[index]:
+        return _CONTEXT
+    return _TITLE if term in title else 0.0
 
 
 def score(
@@ -137,20 +197,24 @@ def score(
     words = by_words(pool, question, candidates)
     near = _spread(cosines or {})
     wanted = asking.kinds(question)
+    sizes = ranges.bands(question)
     found = []
     for index in candidates:
         unit = pool.units[index]
-        rank = 1 / (1 + 0.5 * ranks[unit.passage])
+        right_size = ranges.agree(sizes, ranges.bands(unit.text)) if sizes else None
+        if asking.disclaims(unit) or right_size is False:
+            continue
         match = words[index]
         if cosines:
-            base = weights.words * match + weights.vector * near.get(index, 0.0)
+            matter = weights.words * match + weights.vector * near.get(index, 0.0)
         else:
-            base = (weights.words + weights.vector) * match
-        total = base + weights.rank * rank + weights.kind * asking.fits(wanted, unit)
-        if asking.speaks_of_itself(unit):
-            total *= 0.4
+            matter = (weights.words + weights.vector) * match
+        matter += _SIZE if right_size else 0.0
+        matter *= _ASIDE if asking.speaks_of_itself(unit) else 1.0
+        rank = weights.rank / (1 + 0.5 * ranks[unit.passage])
+        total = matter + rank + weights.kind * asking.fits(wanted, unit)
         cosine = cosines.get(index) if cosines else None
-        found.append(Scored(index, match, total, cosine))
+        found.append(Scored(index, match, total, cosine, matter))
     return sorted(found, key=lambda s: (-s.total, s.unit))
 
 
@@ -163,31 +227,52 @@ def _spread(cosines: Mapping[int, float]) -> dict[int, float]:
     return {index: (value - low) / width for index, value in cosines.items()}
 
 
-def choose(pool: Pool, ranking: Sequence[Scored], taken: Sequence[int] = ()) -> list[int]:
+def choose(
+    pool: Pool, ranking: Sequence[Scored], taken: Sequence[int] = (), most: int = MAX_UNITS
+) -> list[int]:
     """Numbers of the units that answer, best first; empty when none does.
 
-    ``taken``: units already quoted for an earlier question, not to be said again.
+    ``taken``: units already quoted, not to be said again; ``most``: how many units at the most.
     """
     if not ranking or not _bears(ranking[0]):
         return []
-    best = ranking[0].total
+    known = {scored.unit for scored in ranking}
+    best = max(ranking[0].matter, 1e-9)
     chosen: list[int] = []
-    size = 0
-    totals = {scored.unit: scored.total for scored in ranking}
     for scored in ranking:
-        bar = _KEEP * best - (0.08 if _touches(pool, chosen, scored.unit) else 0.0)
-        if len(chosen) >= MAX_UNITS or (chosen and (scored.total < bar or not _bears(scored))):
+        touching = _touches(pool, chosen, scored.unit)
+        bar = (_KEEP_NEXT if touching else _KEEP) * best
+        if chosen and (scored.matter < bar or not _bears(scored)):
             continue
-        group = [u for u in _with_antecedent(pool, scored.unit, totals) if u not in chosen]
-        length = sum(len(pool.units[u].text) for u in group)
-        fits = len(chosen) + len(group) <= MAX_UNITS and size + length <= MAX_CHARS
-        if not group or (chosen and not fits):
-            continue
-        if _said(pool, group[0], [*chosen, *taken]):
-            continue
-        chosen += group
-        size += length
-    return chosen
+        group = _with_antecedent(pool, scored.unit, known)
+        new = [unit for unit in group if unit not in chosen]
+        if (
+            new
+            and not _said(pool, scored.unit, [*chosen, *taken])
+            and _fits(pool, chosen, new, most)
+        ):
+            chosen += new
+    return chosen or []
+
+
+def continued(pool: Pool, chosen: Sequence[int], taken: Sequence[int] = ()) -> list[int]:
+    """``chosen``, with the sentence that goes on when a single short one stands alone."""
+    if len(chosen) != 1 or pool.units[chosen[0]].kind != "sentence":
+        return list(chosen)
+    following = chosen[0] + 1
+    if following >= len(pool.units) or len(pool.units[chosen[0]].text) > _ALONE:
+        return list(chosen)
+    first, second = pool.units[chosen[0]], pool.units[following]
+    goes_on = (first.passage, first.block) == (second.passage, second.block)
+    if not goes_on or asking.disclaims(second) or _said(pool, following, [*chosen, *taken]):
+        return list(chosen)
+    return [*chosen, following]
+
+
+def _fits(pool: Pool, chosen: Sequence[int], new: Sequence[int], most: int) -> bool:
+    """Whether ``new`` may still be said; the first choice always may."""
+    size = sum(min(len(pool.units[unit].text), MAX_CHARS) for unit in [*chosen, *new])
+    return not chosen or (len(chosen) + len(new) <= most and size <= MAX_CHARS)
 
 
 def _bears(scored: Scored) -> bool:
@@ -198,10 +283,11 @@ def _bears(scored: Scored) -> bool:
 
 def leans(text: str) -> bool:
     """Whether a sentence takes up what stands before it (« Ce délai », « Toutefois », « Elle »)."""
-    return bool(_LEANS.match(text)) and not _IMPERSONAL.match(text)
+    opens = bool(_LEANS.match(text)) and not _IMPERSONAL.match(text)
+    return opens or bool(_ELLIPTIC.search(text))
 
 
-def _with_antecedent(pool: Pool, index: int, totals: Mapping[int, float]) -> list[int]:
+def _with_antecedent(pool: Pool, index: int, known: Container[int]) -> list[int]:
     """The unit, after those of its block that it leans on; empty when they cannot be had."""
     group = [index]
     while leans(pool.units[group[0]].text):
@@ -210,7 +296,7 @@ def _with_antecedent(pool: Pool, index: int, totals: Mapping[int, float]) -> lis
         same = before >= 0 and pool.units[before].passage == first.passage
         close = same and first.block - pool.units[before].block <= 1
         same_heading = close and pool.units[before].context == first.context
-        if not same_heading or len(group) == 3 or before not in totals:
+        if not same_heading or len(group) == 3 or before not in known:
             return []
         group.insert(0, before)
     return group
@@ -226,7 +312,20 @@ def _touches(pool: Pool, chosen: Sequence[int], index: int) -> bool:
     )
 
 
+def _lesser_row(pool: Pool, scored: Scored, ranking: Sequence[Scored]) -> bool:
+    """Whether another row of the same table fits the question better."""
+    unit = pool.units[scored.unit]
+    if unit.kind != "row":
+        return False
+    rows = (s for s in ranking if pool.units[s.unit].kind == "row")
+    best = max(s.words for s in rows if pool.units[s.unit].passage == unit.passage)
+    return scored.words < _SAME_ROW * best
+
+
 def _said(pool: Pool, index: int, others: Sequence[int]) -> bool:
+    if pool.units[index].kind == "row":
+        # Rows of a table differ in few words, and those matter.
+        return any(pool.units[other].text == pool.units[index].text for other in others)
     mine = pool.own[index]
     for other in others:
         shared = len(mine & pool.own[other])

@@ -29,7 +29,8 @@ class Unit:
 
     ``text`` is verbatim but for bullets, table separators and a capital at the start; ``order``
     counts units within the passage, ``block`` its blocks; ``context`` holds the headings above.
-    A list also keeps its ``lead`` and ``items``, so that a long one can be quoted in part.
+    A list keeps its ``lead`` and ``items``, so that a long one can be quoted in part; a row keeps
+    its columns' names as ``lead`` and its values as ``items``.
     """
 
     text: str
@@ -70,11 +71,13 @@ def of_passage(
             headings = [*heading_path, blocks.heading_text(block.text)]
             continue
         lead = block.text or _heading_as_lead(read, number, headings)
+        context = " ".join(headings)
         for kind, piece in _pieces(block, lead, dropped):
-            items = tuple(block.items) if kind == "list" else ()
-            context = " ".join(headings)
+            frame, items = _structure(block, lead)
             found.append(
-                Unit(piece, kind, index, len(found), number, context, lead if items else "", items)
+                Unit(piece, kind, index, len(found), number, context, frame, items)
+                if kind != "sentence"
+                else Unit(piece, kind, index, len(found), number, context)
             )
     return found
 
@@ -95,6 +98,14 @@ def _heading_as_lead(read: Sequence[Block], number: int, headings: Sequence[str]
     if not first or not headings or sentences.is_question(headings[-1]):
         return ""
     return f"{headings[-1].rstrip(' .:')} :"
+
+
+def _structure(block: Block, lead: str) -> tuple[str, tuple[str, ...]]:
+    """What frames a list or row, and what stands in it."""
+    if block.kind == "row":
+        cells = rows.parse(block.text).cells
+        return " ".join(name for name, _ in cells), tuple(value for _, value in cells)
+    return lead, tuple(block.items)
 
 
 def _pieces(
