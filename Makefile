@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint bench lock clean
+.PHONY: help install install-dev demo test lint bench chaos lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,7 +29,11 @@ lint: install-dev ## Check style and types
 	$(BIN)/mypy
 
 bench: install-dev ## Run the benchmarks; each prints a table and a JSON line
-	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	@for each in $$(grep -l __main__ benchmarks/*.py); do name=$$(basename $$each .py); \
+	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+chaos: install-dev ## The long outages and kills under a running stack
+	$(BIN)/pytest -m chaos --timeout 3600 tests/chaos
 
 lock: install-dev ## Pin every dependency again
 	$(BIN)/python -m pip install --quiet uv

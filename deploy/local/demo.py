@@ -17,7 +17,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 
 from deploy.local.process import spawn, tail
 from deploy.local.stack import SERVICES
@@ -149,7 +148,7 @@ class Demo:
             [
                 o["file"],
                 o["outcome"],
-                str(o["reason"]) or f"{len(o['sources'])} sources",
+                str(o["reason"]) or ", ".join(s["title"] for s in o["sources"]),
                 f"{o['timings']['total']:.2f}",
             ]
             for o in sorted(outcomes, key=lambda o: str(o["file"]))
@@ -157,8 +156,9 @@ class Demo:
         counts = Counter(str(o["outcome"]) for o in outcomes)
         told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
         title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents {self._at()}"
-        self._console.print(table(title, ["e-mail", "outcome", "because", "s#"], rows))
-        self._console.print(Panel(_next(where), title="Try it", title_align="left"))
+        self._console.print(table(title, ["e-mail", "outcome", "reason or sources", "s#"], rows))
+        # Without a frame, so that lines can be copied.
+        self._console.print(f"\n{_next(where)}", soft_wrap=True, markup=False, highlight=False)
 
     def _at(self) -> str:
         return f"[dim]({time.monotonic() - self._began:.0f} s)[/]"
