@@ -8,6 +8,8 @@ from email.parser import BytesHeaderParser
 from email.policy import compat32
 from uuid import UUID, uuid5
 
+LOOP_HEADER = "X-Sourcier"
+"""The header that replies of this system carry; an e-mail that has it is never answered."""
 NAMESPACE = UUID("6f1f6ad0-4d6b-5c39-9c0e-7a5b8f6f2f1c")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,14 +26,14 @@ from shared.events import (
     MailSkippedData,
     SkipReason,
 )
-from shared.identity import mail_id, sha256, stable_id
+from shared.identity import LOOP_HEADER, mail_id, sha256, stable_id
 from shared.objects import ObjectStore
 from shared.records import Address, Attachment, MailBlock
 from shared.routing import OfMail
 from shared.settings import Mailbox
 
-LOOP_HEADER = "X-Sourcier"
-"""The header that replies of this system carry."""
+MAX_TEXT = 20_000
+"""Characters of new text that travel in events; the whole mail stays in the object store."""
 MAX_ATTACHMENTS = 20
 MAX_ATTACHMENT_BYTES = 20 * 2**20
 WINDOW = timedelta(hours=1)
@@ -107,7 +108,7 @@ class MailIntake:
         incoming = _Incoming(event, mail_id(event.data.mailbox, raw))
         await self._objects.put(incoming.raw_key, raw, "message/rfc822")
         try:
-            mail = read_mail(raw, self._limits)
+            mail = await asyncio.to_thread(read_mail, raw, self._limits)
         except UnreadableMail as refusal:
             return self._skipped(incoming, None, "unreadable", refusal.reason_fr)
         return await self._judge(incoming, mail, mailbox)
@@ -117,7 +118,7 @@ class MailIntake:
     ) -> MailAccepted | MailSkipped:
         envelope = incoming.event.data.envelope
         sender = envelope.mail_from if envelope else None
-        text = new_text(mail.text)
+        text = (await asyncio.to_thread(new_text, mail.text))[:MAX_TEXT]
         skip = skip_reason(mail, text, mailbox.addresses, LOOP_HEADER, sender)
         if skip is not None:
             return self._skipped(incoming, mail, skip.code, skip.reason_fr)
