@@ -21,6 +21,7 @@ from shared.cli.adding import Desk, Paper, Result
 from shared.cli.client import connected
 from shared.cli.problem import Problem
 from shared.cli.render import table
+from shared.cli.web import fetch
 from shared.cli.where import Data, Where, locate
 from shared.clock import utcnow
 from shared.document_events import DocumentRemoved, DocumentRemovedData
@@ -166,19 +167,29 @@ def remove(
     """
     _slug(collection)
     where = locate(data)
-    found = asyncio.run(_remove(where, document, collection))
-    typer.echo(f"removed {document} ({found})")
-
-
-async def _remove(where: Where, document: str, collection: str) -> UUID:
     identity = _identity(document, collection)
+    _live(where, document, collection, identity)
+    asyncio.run(_remove(where, identity, collection))
+    typer.echo(f"removed {document} ({identity})")
+
+
+def _live(where: Where, document: str, collection: str, identity: UUID) -> None:
+    """Raises ``Problem`` when the index does not hold it: most likely a name mistyped."""
+    states = fetch("GET", f"{where.url('retrieve')}/v1/index/document/{identity}")["embeddings"]
+    if not any(state["state"] == "live" for state in states.values()):
+        raise Problem(
+            f"the index holds no {document!r} in collection {collection!r}; "
+            "give its name as it was added, its URL if it has one, or its id"
+        )
+
+
+async def _remove(where: Where, identity: UUID, collection: str) -> None:
     removed = DocumentRemovedData(collection=collection, document_id=identity, removed=utcnow())
     event = DocumentRemoved.make(
         source="cli", subject=str(identity), time=removed.removed, data=removed, id=uuid4()
     )
     async with connected(where.settings) as client:
         await client.say(event)
-    return identity
 
 
 def _identity(document: str, collection: str) -> UUID:

@@ -44,7 +44,14 @@ def drafts(
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     rows = [
-        [d["draft_id"], d["status"], d["outcome"], d["mailbox"], d["subject"], d["excerpt"][:80]]
+        [
+            d["draft_id"][:8],
+            d["status"],
+            d["outcome"],
+            d["mailbox"],
+            d["subject"],
+            d["excerpt"][:80],
+        ]
         for d in found
     ]
     columns = ["id", "status", "outcome", "mailbox", "subject", "begins"]
