@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.feedback.adapters.connection import open_pool
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.api import build_api
 from services.feedback.handlers import register
@@ -14,6 +13,7 @@ from services.feedback.outbox import Relay
 from services.feedback.service import FeedbackService
 from shared.bus import Bus
 from shared.clock import utcnow
+from shared.postgres import open_pool
 from shared.runtime import Parts, run
 from shared.settings import Settings
 
@@ -21,7 +21,7 @@ from shared.settings import Settings
 @asynccontextmanager
 async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """Everything that feedback needs, until it stops."""
-    pool = await open_pool(settings.postgres)
+    pool = await open_pool(settings.postgres, "feedback")
     drafts = PostgresDrafts(pool)
     relay = Relay(drafts, bus.say)
     service = FeedbackService(drafts, utcnow, relay.wake)

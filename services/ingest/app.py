@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from services.ingest.adapters.postgres import PostgresIntake, open_pool
+from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.adapters.reader_process import ProcessReader, Setup
 from services.ingest.adapters.tokenizer import from_hub, tokenizer_file
 from services.ingest.api import build_api
@@ -20,6 +20,7 @@ from shared.bus import Bus
 from shared.clock import utcnow
 from shared.identity import short_hash
 from shared.objects import S3Objects
+from shared.postgres import open_pool
 from shared.runtime import Parts, run
 from shared.settings import Embedding, Settings, model_cache
 
@@ -29,7 +30,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """Everything that ingest needs, until it stops."""
     config = settings.ingest
     objects = S3Objects(settings.objects)
-    pool = await open_pool(settings.postgres)
+    pool = await open_pool(settings.postgres, "ingest")
     intake = PostgresIntake(pool)
     reader = ProcessReader(_setup(settings))
     cut = short_hash(settings.embedding.model, str(config.chunk_tokens))

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.feedback.adapters.connection import open_pool, storable
 from services.feedback.adapters.postgres import PostgresDrafts
+from services.feedback.adapters.text import storable
 from services.feedback.records import ReviewWish, StoredDraft
 from services.feedback.reviewing import Conflict
 from services.feedback.service import FeedbackService
@@ -23,6 +23,7 @@ from shared.delivery import Invalid, Unavailable
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
 from shared.envelope import Event
 from shared.events import DraftDeclined, DraftReady, MailAccepted, MailSkipped
+from shared.postgres import open_pool
 from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
 
@@ -42,7 +43,7 @@ async def store(dsn: str | None) -> AsyncIterator[Store]:
     if dsn is None:
         yield MemoryDrafts()
         return
-    pool = await open_pool(settings.Postgres(dsn=dsn, pool=4))
+    pool = await open_pool(settings.Postgres(dsn=dsn, pool=4), "test")
     await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")
     yield PostgresDrafts(pool)
     await pool.close()
@@ -293,7 +294,9 @@ async def test_pages_of_drafts(store: Store, service: FeedbackService) -> None:
 
 
 async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
-    pool = await open_pool(settings.Postgres(dsn=f"postgresql://nobody@/none?host={tmp_path}"))
+    pool = await open_pool(
+        settings.Postgres(dsn=f"postgresql://nobody@/none?host={tmp_path}"), "test"
+    )
     with pytest.raises(Unavailable):
         await PostgresDrafts(pool).ready()
     await pool.close()
@@ -305,7 +308,7 @@ async def test_a_database_without_tables_asks_for_the_migrations(postgres_dsn: s
     await server.execute(f"create database {name}")
     await server.close()
     empty = urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{name}"))
-    pool = await open_pool(settings.Postgres(dsn=empty))
+    pool = await open_pool(settings.Postgres(dsn=empty), "test")
     with pytest.raises(Unavailable, match="migrate"):
         await PostgresDrafts(pool).ready()
     await pool.close()
@@ -314,7 +317,7 @@ async def test_a_database_without_tables_asks_for_the_migrations(postgres_dsn: s
 async def test_connections_cut_by_the_server_are_unavailable_then_renewed(
     postgres_dsn: str,
 ) -> None:
-    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=1))
+    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=1), "test")
     store = PostgresDrafts(pool)
     await store.ready()
     pid = await pool.fetchval("select pg_backend_pid()")
@@ -333,7 +336,7 @@ async def test_connections_cut_by_the_server_are_unavailable_then_renewed(
 
 
 async def test_one_relay_works_at_a_time(postgres_dsn: str) -> None:
-    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4))
+    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4), "test")
     await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")
     store = PostgresDrafts(pool)
     service = FeedbackService(store, lambda: samples.AT, lambda: None)

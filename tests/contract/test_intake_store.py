@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import SecretStr
 
-from services.ingest.adapters.postgres import PostgresIntake, open_pool
+from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.mail_service import Arrival, Registration
 from shared import settings
 from shared.delivery import Unavailable
+from shared.postgres import open_pool
 from tests.fakes.intake_memory import MemoryIntake
 
 Store = MemoryIntake | PostgresIntake
@@ -31,7 +32,7 @@ async def store(dsn: str | None) -> AsyncIterator[Store]:
     if dsn is None:
         yield MemoryIntake()
         return
-    pool = await open_pool(settings.Postgres(dsn=SecretStr(dsn), pool=4))
+    pool = await open_pool(settings.Postgres(dsn=SecretStr(dsn), pool=4), "test")
     yield PostgresIntake(pool)
     await pool.close()
 
@@ -125,7 +126,7 @@ async def test_one_writer_of_a_document(store: Store) -> None:
 
 async def test_database_down_is_unavailable() -> None:
     dsn = SecretStr("postgresql://nobody@127.0.0.1:1/none")
-    pool = await open_pool(settings.Postgres(dsn=dsn, pool=1))
+    pool = await open_pool(settings.Postgres(dsn=dsn, pool=1), "test")
     intake = PostgresIntake(pool)
     with pytest.raises(Unavailable):
         await intake.ready()

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.feedback.adapters import rows, sql, write
-from services.feedback.adapters.connection import clean, storable, transaction
+from services.feedback.adapters.text import clean, storable
 from services.feedback.outbox import Say, say_one
 from services.feedback.records import (
     DocumentState,
@@ -24,6 +24,7 @@ from services.feedback.service import Withdraw
 from shared.delivery import Unavailable
 from shared.envelope import Event
 from shared.events import MailSkippedData
+from shared.postgres import transaction
 from shared.records import MailBlock
 from shared.registry import decode
 

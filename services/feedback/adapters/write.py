@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from services.feedback.adapters import rows, sql
-from services.feedback.adapters.connection import Connection, clean, storable
+from services.feedback.adapters.text import clean, storable
 from services.feedback.records import Status, StoredDraft, StoredReview
 from services.feedback.service import Why, Withdraw
 from shared.envelope import Event
+from shared.postgres import Connection
 from shared.records import MailBlock
 
 

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias, cast
+from typing import cast
 from uuid import UUID
 
-import asyncpg
-from asyncpg.pool import PoolConnectionProxy
-
 from services.ingest.mail_service import WINDOW, Arrival, Outcome, Registration
-from shared import settings
-from shared.delivery import Unavailable
+from shared.postgres import Connection, Pool, transaction
 
-ACQUIRE_SECONDS = 5.0
-COMMAND_SECONDS = 15.0
-_DOWN = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.QueryCanceledError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidSchemaNameError,
-)
 _LOCK = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 _KNOWN = "select event_id, outcome, thread_id from intake.mails where mail_id = $1"
 _SAME_MESSAGE = """
@@ -55,23 +33,21 @@ insert into intake.mails
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
-Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-
 
 class PostgresIntake:
     """The MailRegister and the DocumentLocks of the use cases."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def ready(self) -> None:
         """Returns when the database answers and has its tables. Raises Unavailable."""
-        async with self._transaction() as connection:
+        async with transaction(self._pool) as connection:
             await connection.fetchval("select 1 from intake.mails limit 1")
 
     async def register(self, arrival: Arrival, limit: int) -> Registration:
         """See `MailRegister`."""
-        async with self._transaction() as connection:
+        async with transaction(self._pool) as connection:
             # Two e-mails of one sender, or two copies of one, are decided one after the other.
             await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.sender_sha256}")
             if arrival.message_id:
@@ -116,32 +92,6 @@ class PostgresIntake:
 
     @asynccontextmanager
     async def _locked(self, name: str) -> AsyncIterator[None]:
-        async with self._transaction() as connection:
+        async with transaction(self._pool) as connection:
             await connection.execute(_LOCK, name)
             yield
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        try:
-            async with (
-                self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
-                connection.transaction(),
-            ):
-                yield connection
-        except asyncpg.DataError:
-            # A wrong argument is our bug, though asyncpg files it under InterfaceError.
-            raise
-        except _DOWN as error:
-            raise Unavailable(f"PostgreSQL: {error or type(error).__name__}") from error
-
-
-async def open_pool(config: settings.Postgres) -> asyncpg.Pool[asyncpg.Record]:
-    """A pool that connects when first used, so that ingest may start before its database."""
-    return await asyncpg.create_pool(
-        config.dsn.get_secret_value(),
-        min_size=0,
-        max_size=config.pool,
-        timeout=ACQUIRE_SECONDS,
-        command_timeout=COMMAND_SECONDS,
-        server_settings={"application_name": "sourcier-ingest", "synchronous_commit": "on"},
-    )
