@@ -20,7 +20,7 @@ from shared.bus import Bus
 from shared.clock import utcnow
 from shared.objects import S3Objects
 from shared.runtime import Parts, run
-from shared.settings import Embedding, Settings
+from shared.settings import Embedding, Settings, load
 
 log = structlog.get_logger()
 
@@ -63,4 +63,5 @@ def recipe_of(config: Embedding, encoder: Encoder, directory: Path) -> Embedding
 
 
 if __name__ == "__main__":
+    locate(load().embedding)  # says at once what to do when the model is not there
     run("embed", build)
