@@ -133,11 +133,10 @@ def _join(last: Block, line: str) -> None:
 
 
 def _looks_like_heading(line: str) -> bool:
-    return (
-        sentences.is_question(line)
-        or line.isupper()
-        or (len(line.split()) <= _MAX_HEADING_WORDS and not line[0].islower())
-    )
+    short = len(line.split()) <= _MAX_HEADING_WORDS and not line[0].islower()
+    # A sentence followed by the beginning of another is prose that a chunk cuts off.
+    whole = sentences.is_question(line) or len(sentences.split(line)) == 1
+    return line.isupper() or (whole and (short or sentences.is_question(line)))
 
 
 def heading_text(line: str) -> str:

@@ -46,7 +46,7 @@ _FAMILIES = {
     "pai": "pay",
     "scolair": "ecol",
     "subvent": "aid",
-    "document": "piec",
+    "docu": "piec",
     "justif": "piec",
     "fourn": "joindr",
     "mail": "courriel",
@@ -54,8 +54,7 @@ _FAMILIES = {
     "tarif": "cout",
     "prix": "cout",
     "rejet": "refus",
-    "eligibilit": "elig",
-    "eligibl": "elig",
+    "eligibil": "elig",
 }
 _NUMBER_WORDS = {
     word: str(value)

@@ -38,9 +38,12 @@ _UNDER_HEADING = 0.4
 """For standing under a heading that asks the same question."""
 _SAME_ROW = 0.97
 """Share of the best row's words that another row of its table must reach."""
-_LEAST_SHARED = 0.12
-_LEAST_COSINE = 0.80
-"""multilingual-e5 puts unrelated French sentences below this cosine."""
+_LEAST_OWN = 0.1
+"""Share of the question's words that a unit must say itself to have to do with it…"""
+_LEAST_SHARED = 0.3
+"""… or with its headings, as the « Oui. » under a question…"""
+_LEAST_COSINE = 0.82
+"""… or its cosine: multilingual-e5 puts unrelated French sentences below this one."""
 
 _LEANS = re.compile(
     r"^(?:(?:il|elle|ils|elles)\b"
@@ -137,6 +140,8 @@ class Scored:
     words: float
     total: float
     cosine: float | None = None
+    own: float = 0.0
+    """The part of ``words`` that the unit itself says, without headings and title."""
     matter: float = 0.0
     """Words and meaning only: whether to quote it does not hang on its passage's rank."""
 
@@ -154,6 +159,13 @@ def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, 
         answers = _UNDER_HEADING * _under_heading(pool, index, set(asked), whole)
         scores[index] = min(1.0, held / whole + 0.15 * phrase + answers)
     return scores
+
+
+def said_itself(pool: Pool, question: str, index: int) -> float:
+    """Share of the question's words, weighted by IDF, that stands in the unit itself."""
+    asked = set(terms(question))
+    whole = sum(pool.weight(term) for term in asked) or 1.0
+    return sum(pool.weight(term) for term in asked & pool.own[index]) / whole
 
 
 def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> float:
@@ -195,6 +207,7 @@ def score(
     """
     candidates = [i for i, unit in enumerate(pool.units) if unit.passage in ranks]
     words = by_words(pool, question, candidates)
+    own = {index: said_itself(pool, question, index) for index in candidates}
     near = _spread(cosines or {})
     wanted = asking.kinds(question)
     sizes = ranges.bands(question)
@@ -214,7 +227,7 @@ def score(
         rank = weights.rank / (1 + 0.5 * ranks[unit.passage])
         total = matter + rank + weights.kind * asking.fits(wanted, unit)
         cosine = cosines.get(index) if cosines else None
-        found.append(Scored(index, match, total, cosine, matter))
+        found.append(Scored(index, match, total, cosine, own[index], matter))
     return sorted(found, key=lambda s: (-s.total, s.unit))
 
 
@@ -278,7 +291,7 @@ def _fits(pool: Pool, chosen: Sequence[int], new: Sequence[int], most: int) -> b
 def _bears(scored: Scored) -> bool:
     """Whether a unit has to do with the question at all."""
     near = scored.cosine is not None and scored.cosine >= _LEAST_COSINE
-    return scored.words >= _LEAST_SHARED or near
+    return near or scored.own >= _LEAST_OWN or scored.words >= _LEAST_SHARED
 
 
 def leans(text: str) -> bool:
@@ -328,6 +341,8 @@ def _said(pool: Pool, index: int, others: Sequence[int]) -> bool:
         return any(pool.units[other].text == pool.units[index].text for other in others)
     mine = pool.own[index]
     for other in others:
+        if pool.units[index].text == pool.units[other].text:
+            return True
         shared = len(mine & pool.own[other])
         if shared >= _SAME * min(len(mine), len(pool.own[other])) and shared > 2:
             return True

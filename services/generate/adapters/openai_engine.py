@@ -142,7 +142,8 @@ class OpenAiEngine:
             raise Unavailable(f"pas de réponse en {self._endpoint.timeout:g} s") from error
         except openai.APIConnectionError as error:
             raise Unavailable("le serveur du modèle est injoignable") from error
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, ValueError) as error:
+            # The library lets a body that is no JSON through as a plain ValueError.
             raise EngineFailed("réponse illisible du serveur du modèle") from error
         if not isinstance(reply, ChatCompletion):
             raise EngineFailed("le serveur n'a pas renvoyé de réponse de discussion")

@@ -1,0 +1,148 @@
+"""E-mails, passages and engines for the tests of generate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from services.generate import prompting
+from services.generate.adapters.extractive_engine import ExtractiveEngine
+from services.generate.adapters.prompt_files import PromptFiles
+from services.generate.answer import DraftRequest
+from services.generate.service import Engine, GenerateService, Rules
+from shared.delivery import Unavailable
+from shared.events import ContextRetrieved, ContextRetrievedData
+from shared.identity import document_id, passage_id, sha256, stable_id
+from shared.records import (
+    Address,
+    DocumentVersion,
+    MailBlock,
+    Passage,
+    PassageScores,
+)
+from tests.samples import AT
+
+STUDY = (
+    "Le programme cofinance l'étude préalable à hauteur de 50 % de son coût hors taxes. "
+    "Le plafond de l'aide est de 40 000 € par projet. Une étude déjà payée n'est pas financée."
+)
+WORKS = (
+    "Aucun travail ne doit commencer avant la notification écrite de l'accord. "
+    "Les travaux commencent dans les 18 mois qui suivent cet accord."
+)
+QUESTIONS = ("L'étude préalable de notre école est-elle financée ?",)
+
+
+def passage(text: str, name: str = "etudes", ordinal: int = 0, **fields: object) -> Passage:
+    """A passage of the document ``name``."""
+    document = document_id("default", name)
+    version = DocumentVersion(submitted=AT, sha256=sha256(name.encode()))
+    values: dict[str, object] = {
+        "passage_id": passage_id(document, version.sha256, ordinal),
+        "document_id": document,
+        "version": version,
+        "title": f"Fiche {name}",
+        "url": f"https://programme.example/{name}",
+        "heading_path": ("Financement",),
+        "start": 0,
+        "end": len(text),
+        "text": text,
+        "scores": PassageScores(fused=0.5),
+        "questions": (0,),
+    }
+    return Passage.model_validate(values | fields)
+
+
+def mail(questions: Sequence[str] = QUESTIONS, **fields: object) -> MailBlock:
+    """An e-mail that asks ``questions``."""
+    values: dict[str, object] = {
+        "mail_id": stable_id("mail", *questions),
+        "mailbox": "default",
+        "thread_id": stable_id("thread"),
+        "sender": Address(address="accueil@mairie.example"),
+        "subject": "Étude",
+        "received": AT,
+        "new_text": "Bonjour,\n" + "\n".join(questions),
+        "questions": tuple(questions),
+        "raw_key": "mails/default/x.eml",
+    }
+    return MailBlock.model_validate(values | fields)
+
+
+def context(
+    block: MailBlock,
+    passages: Sequence[Passage],
+    evidence: float = 0.8,
+    question_evidence: Sequence[float] = (),
+) -> ContextRetrieved:
+    """The event that retrieve says."""
+    data = ContextRetrievedData(
+        mail=block,
+        passages=tuple(passages),
+        evidence=evidence,
+        question_evidence=tuple(question_evidence),
+        embedding="e1",
+        retrieval="r1",
+        timings={"retrieve": 0.01},
+    )
+    return ContextRetrieved.make(
+        source="retrieve",
+        subject=str(block.mail_id),
+        time=AT,
+        id=stable_id("context", str(block.mail_id)),
+        data=data,
+    )
+
+
+def request(
+    passages: Sequence[Passage], block: MailBlock | None = None, instruction: str = ""
+) -> DraftRequest:
+    """A draft to write, all questions answerable, with the real prompt."""
+    block = block or mail()
+    questions = tuple(range(len(block.questions)))
+    messages = PromptFiles().messages(
+        prompting.prompt(block, tuple(passages), questions, instruction)
+    )
+    return DraftRequest(block, tuple(passages), questions, messages, instruction)
+
+
+class WordScorer:
+    """Cosines from shared words: deterministic, and no model to load."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+
+    async def cosines(
+        self, questions: Sequence[str], sentences: Sequence[str]
+    ) -> list[list[float]]:
+        self.compared += len(sentences)
+        return [[self._cosine(q, s) for s in sentences] for q in questions]
+
+    @staticmethod
+    def _cosine(question: str, sentence: str) -> float:
+        left, right = set(question.lower().split()), set(sentence.lower().split())
+        return 0.7 + 0.3 * len(left & right) / max(1, len(left))
+
+
+class NoScorer:
+    """embed is down."""
+
+    async def cosines(
+        self, questions: Sequence[str], sentences: Sequence[str]
+    ) -> list[list[float]]:
+        raise Unavailable("nobody answers query.embed.v1")
+
+
+async def service(engine: Engine | None = None, **rules: object) -> GenerateService:
+    """The use case with the extractive engine, or with ``engine``, started."""
+    engine = engine or ExtractiveEngine(WordScorer())
+    await engine.start()
+    values = {"min_evidence": 0.5, "signatures": {"default": "Le guichet"}} | rules
+    return GenerateService(
+        engines={engine.name: engine},
+        default=engine.name,
+        prompts=PromptFiles(),
+        rules=Rules(**values),  # type: ignore[arg-type]  # keyword arguments of a test
+        clock=lambda: datetime(2026, 11, 4, tzinfo=UTC),
+        timer=iter(range(1000)).__next__,
+    )
