@@ -11,6 +11,8 @@ from deploy.local.nats import NatsServer
 from deploy.local.postgres import MIGRATIONS, PostgresServer, migrate
 from deploy.local.s3 import PORTS, S3Server
 from shared import admin, settings
+from shared.cli.client import connected
+from shared.cli.where import configured
 
 SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
 SCHEMA_OF = {"ingest": "intake", "feedback": "feedback"}
@@ -82,13 +84,12 @@ class Stack:
                 migrate(self.postgres.dsn(DATABASE, schema), MIGRATIONS / schema)
 
     async def apply_topology(self) -> list[str]:
-        """Declare streams and consumers. Returns what changed, in words."""
-        config = settings.Settings(
-            nats=settings.Nats(
-                url=self.nats.url, nkey_seed=self.folder.secrets / f"{permissions.OPERATOR}.nk"
-            )
-        )
-        return await admin.apply(config)
+        """Declare streams and consumers. Returns what changed, in words; raises ``Problem``."""
+        seed = self.folder.secrets / f"{permissions.OPERATOR}.nk"
+        nats = settings.Nats(url=self.nats.url, nkey_seed=seed)
+        config = configured().model_copy(update={"nats": nats})
+        async with connected(config):
+            return await admin.apply(config)
 
     def environment(self, user: str) -> dict[str, str]:
         """``SOURCIER_…`` variables for ``user``: a service or the operator."""

@@ -18,7 +18,8 @@ from deploy.local.folder import AlreadyRunning, DataFolder, Running
 from deploy.local.process import StartFailed
 from deploy.local.service import Supervised
 from deploy.local.stack import SERVICES, Server, Stack
-from shared.settings import Settings
+from shared.cli.problem import Problem
+from shared.cli.where import configured
 
 DRAIN_MARGIN = 5.0
 """Seconds a service gets beyond its own drain deadline before it is killed."""
@@ -47,7 +48,7 @@ class Supervisor:
         try:
             await self._start()
             await self._stopped.wait()
-        except StartFailed as error:
+        except (StartFailed, Problem) as error:
             self._say(f"[red]{escape(str(error))}")
             return 1
         finally:
@@ -90,7 +91,7 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        seconds = Settings().delivery.drain + DRAIN_MARGIN
+        seconds = configured().delivery.drain + DRAIN_MARGIN
         drained = await asyncio.gather(*(each.stop(seconds) for each in self._services))
         for service, fine in zip(self._services, drained, strict=True):
             if not fine:
@@ -141,7 +142,8 @@ class Supervisor:
         )
 
     def _say(self, text: str) -> None:
-        self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {text}")
+        seconds = time.monotonic() - self._began
+        self._console.print(f"[dim]{seconds:5.1f} s[/]  {text}", soft_wrap=True)
 
 
 def _process(process: Any) -> dict[str, Any]:
@@ -158,9 +160,10 @@ def main() -> int:
     folder = DataFolder(parser.parse_args().data)
     console = Console(stderr=True, highlight=False)
     try:
+        configured()
         folder.take()
-    except AlreadyRunning as error:
-        console.print(f"[red]{escape(str(error))}")
+    except (AlreadyRunning, Problem) as error:
+        console.print(f"[red]{escape(str(error))}", soft_wrap=True)
         return 1
     left = folder.recover()
     if left:

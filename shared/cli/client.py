@@ -28,6 +28,8 @@ from shared.queries import Query, Refusal
 from shared.topology import STAGES, STREAMS, stream_of
 
 A = TypeVar("A", bound=BaseModel)
+NO_STORAGE = 10047
+"""JetStream's error code for streams that would reserve more than the disk has."""
 DOWN = "start the stack with `sourcier up`, or see `sourcier status`"
 
 
@@ -192,10 +194,21 @@ async def connected(config: settings.Settings) -> AsyncIterator[BusClient]:
             f"the broker lacks a stream or consumer ({error.description}); "
             "run `sourcier topology apply`"
         ) from error
+    except APIError as error:
+        raise Problem(f"the broker refuses: {error.description}{_hint(error)}") from error
     except (NatsError, TimeoutError) as error:
         raise Problem(f"the broker stopped answering ({error!r}); {DOWN}") from error
     finally:
         await connection.close()
+
+
+def _hint(error: APIError) -> str:
+    if error.err_code != NO_STORAGE:
+        return ""
+    return (
+        "; each of the four streams reserves streams.max_bytes on disk: "
+        "free some, or set a smaller one in sourcier.toml"
+    )
 
 
 async def _reach(url: str) -> None:

@@ -18,7 +18,7 @@ from shared import admin, settings
 from shared.cli.client import connected
 from shared.cli.problem import Problem
 from shared.cli.web import fetch
-from shared.cli.where import Data, data_folder, locate, running_state
+from shared.cli.where import Data, configured, data_folder, locate, running_state
 from shared.queries import EmbedAnswer, EmbedQuery
 
 topology = typer.Typer(help="The broker's streams and consumers.", no_args_is_help=True)
@@ -153,7 +153,7 @@ def _topology(
 
 def _weights() -> None:
     """Fetch the default model unless it is there: a newcomer's first `up` should just work."""
-    model = settings.Settings().embedding.model
+    model = configured().embedding.model
     default = settings.Embedding().model
     if model == default and not (settings.model_cache() / model).exists():
         fetch_models()

@@ -68,9 +68,9 @@ def locate(data: Path | None) -> Where:
     state = running_state(folder)
     if state:
         os.environ.update(state["environment"])
-        return Where(_settings(), state["services"], folder)
+        return Where(configured(), state["services"], folder)
     if data is None and os.environ.get("SOURCIER_NATS__URL"):
-        return Where(_settings())
+        return Where(configured())
     option = "" if data is None else f" --data {data}"
     raise Problem(f"no stack is running in {folder}; start it with `sourcier up{option}`")
 
@@ -96,7 +96,8 @@ def _held(lock: Path) -> bool:
     return False
 
 
-def _settings() -> settings.Settings:
+def configured() -> settings.Settings:
+    """The settings of this process. Raises ``Problem`` when they are wrong."""
     try:
         return settings.Settings()
     except ValidationError as error:
