@@ -16,7 +16,7 @@ import gzip
 import json
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,17 +129,24 @@ class Encoder:
 
     def __init__(self, name: str, cache: Path | None) -> None:
         self._model, self._cache = SentenceTransformer(name), cache
+        self._known: dict[str, Any] = {}
         self.name = name
 
     def encode(self, texts: Sequence[str]) -> Any:
-        path = self._cache / f"{sha256(json.dumps(texts).encode())}.npy" if self._cache else None
-        if path and path.exists():
-            return np.load(path)
-        vectors = self._model.encode(list(texts), batch_size=32, show_progress_bar=True)
-        if path:
-            path.parent.mkdir(exist_ok=True)
-            np.save(path, vectors)
-        return vectors
+        missing = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if missing:
+            path = (
+                self._cache / f"{sha256(json.dumps(missing).encode())}.npy" if self._cache else None
+            )
+            if path and path.exists():
+                vectors = np.load(path)
+            else:
+                vectors = self._model.encode(missing, batch_size=32, show_progress_bar=True)
+            if path:
+                path.parent.mkdir(exist_ok=True)
+                np.save(path, vectors)
+            self._known |= dict(zip(missing, vectors, strict=True))
+        return np.stack([self._known[text] for text in texts])
 
 
 class Corpus:
@@ -168,6 +175,32 @@ class Corpus:
 
 def bodies(texts: Sequence[Text]) -> list[str]:
     return [f"passage: {text.title}\n{text.text}" for text in texts]
+
+
+LEADS = (
+    "Nous sommes une petite commune rurale et notre secrétaire est seule. ",
+    "Mon mari et moi nous posons une question depuis quelques semaines : ",
+    "Je me permets de vous écrire au nom de notre association de quartier. ",
+    "Suite à notre échange téléphonique de mardi dernier, ",
+    "Le conseil se réunit dans quinze jours et les élus nous demandent : ",
+    "Un habitant est passé ce matin au guichet et voulait savoir ceci. ",
+    "Avant d'aller plus loin dans notre dossier, nous aimerions comprendre : ",
+    "Notre directeur, absent cette semaine, m'a chargé de vous interroger : ",
+)
+TAILS = (
+    " Nous hésitons encore et cela changerait notre calendrier.",
+    " Je n'ai rien trouvé de clair sur votre site internet.",
+    " C'est assez urgent car nous devons répondre avant la fin du mois.",
+    " Faut-il vous appeler ou bien un courrier suffit-il ?",
+    "",
+)
+
+
+def as_in_mail(question: str, chance: random.Random) -> str:
+    """Every other question in the words that people put around one in an e-mail."""
+    if chance.random() < 0.5:
+        return question
+    return chance.choice(LEADS) + question + chance.choice(TAILS)
 
 
 Pair = tuple[str, tuple[str, ...]]
@@ -220,11 +253,17 @@ def example_pairs() -> list[Pair]:
     return pairs
 
 
-def fit(made: Sequence[Case]) -> LogisticRegression:
-    """Weighted so that answered and unanswered count alike."""
-    rows = np.array([astuple(case.features) for case in made])
-    model = LogisticRegression(C=100.0, class_weight="balanced", max_iter=5000)
-    return model.fit(rows, [case.answered for case in made])
+WEIGHTS = {"present": 0.7, "withheld": 0.1, "foreign": 0.2}
+
+
+def fit(made: Sequence[Case], columns: int) -> LogisticRegression:
+    """On the first ``columns`` features; the examples are kept for judging."""
+    learnt = [case for case in made if not case.kind.startswith("examples")]
+    ends = [case.kind.split()[-1] for case in learnt]
+    weights = [WEIGHTS[end] * len(ends) / ends.count(end) for end in ends]
+    rows = np.array([astuple(case.features)[:columns] for case in learnt])
+    model = LogisticRegression(C=1000.0, max_iter=10_000)
+    return model.fit(rows, [case.answered for case in learnt], sample_weight=weights)
 
 
 def report(made: Sequence[Case], scores: Sequence[float], title: str) -> dict[str, Any]:
@@ -242,6 +281,20 @@ def report(made: Sequence[Case], scores: Sequence[float], title: str) -> dict[st
     return table
 
 
+def subsets(texts: Sequence[Text], vectors: Any, size: int) -> Iterator[tuple[str, set[str]]]:
+    """Smaller corpora, because margin and IDF depend on size and on how alike the pages are.
+
+    "small": pages at random; "topic": the pages nearest to one, as a programme's documents are.
+    """
+    pages = sorted({text.page for text in texts})
+    yield "small", set(pages[:size])
+    first = {text.page: n for n, text in reversed(list(enumerate(texts)))}
+    matrix = vectors[[first[page] for page in pages]]
+    for number in range(4):
+        near = np.argsort(-(matrix @ matrix[number * 50]))[:size]
+        yield f"topic {number}", {pages[n] for n in near}
+
+
 async def run(data: Path, model: Encoder, pages: int) -> list[Case]:
     chance = random.Random(11)  # noqa: S311 - reproducible sample
     made: list[Case] = []
@@ -249,6 +302,10 @@ async def run(data: Path, model: Encoder, pages: int) -> list[Case]:
     piaf, piaf_pairs = load(data / "piaf", pages, chance)
     foreign = [question for question, _ in chance.sample(public_pairs, k=pages // 2)]
     strange = [question for question, _ in chance.sample(piaf_pairs, k=pages // 2)]
+    public_pairs = [(as_in_mail(q, chance), pages) for q, pages in public_pairs]
+    piaf_pairs = [(as_in_mail(q, chance), pages) for q, pages in piaf_pairs]
+    foreign = [as_in_mail(question, chance) for question in foreign]
+    strange = [as_in_mail(question, chance) for question in strange]
     own = example_texts(model.name)
     with tempfile.TemporaryDirectory() as folder:
         index = EdgeIndex(Path(folder))
@@ -264,12 +321,12 @@ async def run(data: Path, model: Encoder, pages: int) -> list[Case]:
             made += await cases(corpus, pairs, others)
             if name == "examples":
                 continue
-            # The same, small: margins and IDF change with the number of passages.
-            few = sorted({text.page for text in texts})[: pages // 5]
-            keep = [n for n, text in enumerate(texts) if text.page in few]
-            small = Corpus(index, f"{name} small", model)
-            await small.fill([texts[n] for n in keep], vectors[keep])
-            made += await cases(small, [p for p in pairs if p[1][0] in few], others)
+            for label, few in subsets(texts, vectors, pages // 5):
+                keep = [n for n, text in enumerate(texts) if text.page in few]
+                part = Corpus(index, f"{name} {label}", model)
+                await part.fill([texts[n] for n in keep], vectors[keep])
+                inside = [pair for pair in pairs if pair[1][0] in few]
+                made += await cases(part, inside, others)
         await index.close()
     return made
 
@@ -289,10 +346,11 @@ def main() -> None:
                 json.dumps([c.kind, c.answered, *astuple(c.features), c.question]) for c in made
             )
         )
-    model = fit(made)
+    model, dense = fit(made, 4), fit(made, 2)
     rows = np.array([astuple(case.features) for case in made])
     fitted = model.predict_proba(rows)[:, 1].tolist()
-    print("intercept", model.intercept_.round(3), "coefficients", model.coef_.round(3))
+    print("cosine, margin, joint, mass:", model.intercept_.round(2), model.coef_.round(2))
+    print("cosine, margin:", dense.intercept_.round(2), dense.coef_.round(2))
     present = [evidence.probability(case.features) for case in made]
     result = {
         "benchmark": "evidence",

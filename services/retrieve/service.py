@@ -117,16 +117,16 @@ class SearchService:
         started = self._timer()
         mail, embedding = event.data.mail, event.data.embedding
         scope = Scope(mail.audiences, mail.collections)
-        ranked, each = await self._find(
-            event.data.vectors, scope, embedding, self._settings.method, self._settings.passages
-        )
+        vectors, limit, method = event.data.vectors, self._settings.passages, self._settings.method
+        found = await self._search(vectors, scope, embedding, method, limit)
+        each = self._evidence(vectors, found, lexical=mail.language == evidence.LANGUAGE)
         data = ContextRetrievedData(
             mail=mail,
-            passages=tuple(map(to_passage, ranked)),
+            passages=tuple(map(to_passage, fuse(found, limit))),
             evidence=max(each, default=0.0),
             question_evidence=each,
             embedding=embedding,
-            retrieval=self.fingerprint(embedding, self._settings.method, self._settings.passages),
+            retrieval=self.fingerprint(embedding, method, limit),
             timings={"retrieve": self._timer() - started},
         )
         return caused(event, ContextRetrieved, source="retrieve", time=self._clock(), data=data)
@@ -138,11 +138,10 @@ class SearchService:
         asked = EmbedQuery(texts=(query.question,), traceparent=query.traceparent)
         answer = await self._embed(asked)
         scope = Scope(query.audiences, query.collections)
-        ranked, each = await self._find(
-            answer.vectors, scope, answer.embedding, method, query.limit
-        )
+        found = await self._search(answer.vectors, scope, answer.embedding, method, query.limit)
+        each = self._evidence(answer.vectors, found, lexical=True)
         return SearchAnswer(
-            passages=tuple(map(to_passage, ranked)),
+            passages=tuple(map(to_passage, fuse(found, query.limit))),
             evidence=max(each, default=0.0),
             embedding=answer.embedding,
             retrieval=self.fingerprint(answer.embedding, method, query.limit),
@@ -153,16 +152,16 @@ class SearchService:
         candidates = str(self._settings.candidates)
         return short_hash(method, candidates, str(passages), embedding, evidence.VERSION)
 
-    async def _find(
+    async def _search(
         self,
         vectors: Sequence[QuestionVectors],
         scope: Scope,
         embedding: str,
         method: Method,
         limit: int,
-    ) -> tuple[list[Ranked], tuple[float, ...]]:
+    ) -> list[Found]:
         if not await self._answers(embedding):
-            return [], (0.0,) * len(vectors)
+            return [Found()] * len(vectors)
         candidates = max(self._settings.candidates, limit)
         queries = [
             IndexQuery(
@@ -174,12 +173,15 @@ class SearchService:
             )
             for each in vectors
         ]
-        found = await self._read(embedding, queries)
-        scores = tuple(
-            evidence.estimate(query.sparse.indices, one, self._generic)
-            for query, one in zip(queries, found, strict=True)
+        return await self._read(embedding, queries)
+
+    def _evidence(
+        self, vectors: Sequence[QuestionVectors], found: Sequence[Found], *, lexical: bool
+    ) -> tuple[float, ...]:
+        return tuple(
+            evidence.estimate(asked.sparse.indices, one, self._generic, lexical=lexical)
+            for asked, one in zip(vectors, found, strict=True)
         )
-        return fuse(found, limit), scores
 
     async def _answers(self, embedding: str) -> bool:
         """Whether there is anything to ask; raises ``Unavailable`` while it is being filled."""
