@@ -65,11 +65,11 @@ def check(stack: Stack, told: dict[str, Any], mails: list[Path], dead_before: in
     assert Counter(t["outcome"] for t in told.values()).keys() <= {"draft", "declined"}, told
     assert len(told) == len(mails)
     ids = {t["mail_id"] for t in told.values()}
-    kept = Counter(d["mail_id"] for d in stack.lines("drafts", "--json", "--limit", "1000"))
+    kept = Counter(d["mail_id"] for d in stack.drafts())
     deadline = time.monotonic() + 30
     while not ids <= kept.keys() and time.monotonic() < deadline:
         time.sleep(0.5)
-        kept = Counter(d["mail_id"] for d in stack.lines("drafts", "--json", "--limit", "1000"))
+        kept = Counter(d["mail_id"] for d in stack.drafts())
     assert {kept[mail] for mail in ids} == {1}, "each e-mail has one draft in feedback"
     assert len(stack.lines("dead-letters", "list", "--json")) == dead_before
 

@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+
+from shared.cli.where import Where, locate
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -40,10 +43,21 @@ class Stack:
         """The JSON lines that a command prints."""
         return [json.loads(line) for line in self.run(*arguments, ok=ok).stdout.splitlines()]
 
+    def json(self, *arguments: str | Path) -> Any:
+        """The one JSON value that a command prints."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def drafts(self) -> list[dict[str, Any]]:
+        return list(self.json("drafts", "--limit", "500"))
+
     def send(self, *letters: Path, mailbox: str = "default") -> dict[str, dict[str, Any]]:
         """The outcome of each e-mail by file name."""
         wanted = ("send", *letters, "--mailbox", mailbox, "--wait", "--json")
         return {Path(told["file"]).name: told for told in self.lines(*wanted, ok=False)}
+
+    def where(self) -> Where:
+        with patch.dict(os.environ):  # the command would keep the stack's variables
+            return locate(self.data)
 
     def state(self) -> dict[str, Any]:
         return dict(json.loads((self.data / "stack.json").read_text()))
