@@ -148,7 +148,7 @@ class Demo:
             [
                 o["file"],
                 o["outcome"],
-                str(o["reason"]) or ", ".join(s["title"] for s in o["sources"]),
+                str(o["reason"]) or f"sources: {len(o['sources'])}",
                 f"{o['timings']['total']:.2f}",
             ]
             for o in sorted(outcomes, key=lambda o: str(o["file"]))
@@ -156,7 +156,7 @@ class Demo:
         counts = Counter(str(o["outcome"]) for o in outcomes)
         told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
         title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents {self._at()}"
-        self._console.print(table(title, ["e-mail", "outcome", "reason or sources", "s#"], rows))
+        self._console.print(table(title, ["e-mail", "outcome", "because", "s#"], rows))
         # Without a frame, so that lines can be copied.
         self._console.print(f"\n{_next(where)}", soft_wrap=True, markup=False, highlight=False)
 

@@ -49,6 +49,8 @@ class PostgresServer:
             self._socket.chmod(0o777)
         command: list[str | Path] = [
             *(wheel.bin_path / "postgres", "-D", self._folder, "-k", self._socket, "-h", ""),
+            # Who may open the socket may be anyone in the database: its owner and root only.
+            *("-c", "unix_socket_permissions=0700"),
             *("-c", "synchronous_commit=on", "-c", "max_connections=100"),
         ]
         self.process = spawn(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import secrets
 import signal
 import subprocess
 from pathlib import Path
@@ -44,7 +46,8 @@ class S3Server:
         config.touch(mode=0o600)
         config.write_text(json.dumps(self.identities()))
         command: list[str | Path] = [program("weed"), *self._options(config)]
-        self.process = spawn(command, self._log, orphaned=signal.SIGKILL)
+        env = dict(os.environ) | self._inner_keys()
+        self.process = spawn(command, self._log, env, orphaned=signal.SIGKILL)
         wait_until(self._ready, self.process, "the S3 server", self._log, 60)
 
     def identities(self) -> dict[str, object]:
@@ -52,6 +55,15 @@ class S3Server:
         pair = {"accessKey": self._key, "secretKey": self._secret}
         actions = ["Admin", "Read", "List", "Tagging", "Write"]
         return {"identities": [{"name": "sourcier", "credentials": [pair], "actions": actions}]}
+
+    def _inner_keys(self) -> dict[str, str]:
+        """Keys by which SeaweedFS' own parts know each other, new at each start.
+
+        Without them the volume server, which listens beside the S3 gateway, would hand out and
+        take objects without any key.
+        """
+        names = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+        return {f"WEED_JWT_{name}_KEY": secrets.token_urlsafe(32) for name in names}
 
     def _options(self, config: Path) -> list[str]:
         port = self._ports

@@ -58,9 +58,12 @@ def _detached(folder: Path, command: list[str]) -> None:
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     deadline = time.monotonic() + UP_WITHIN
-    while (running_state(folder) or {}).get("state") != "running":
+    while (state := running_state(folder) or {}).get("state") != "running":
         if process.poll() is not None:
             raise Problem(f"the stack did not start; its log: {log}")
+        for name, row in state.get("services", {}).items():
+            if row["state"] == "crash loop":
+                raise Problem(f"{name} keeps ending, the rest is up; its log: {row['log']}")
         if time.monotonic() > deadline:
             raise Problem(f"not running after {UP_WITHIN:.0f} s; see `sourcier status` and {log}")
         time.sleep(0.2)

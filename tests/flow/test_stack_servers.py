@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import asyncpg
+import httpx
 import nats
 import pytest
 from pydantic import SecretStr
 
+from deploy.local.process import free_ports
+from deploy.local.s3 import PORTS, S3Server
 from shared.delivery import Unavailable
 from shared.objects import Missing, S3Objects
 from shared.settings import Objects
@@ -39,6 +43,22 @@ async def test_objects_come_back_and_the_missing_are_named(s3: Objects) -> None:
     assert [key async for key in store.keys("a/")] == ["a/é.txt"]
     with pytest.raises(Missing, match="no object"):
         await store.get("a/none")
+
+
+def test_the_s3_servers_inner_ports_take_and_give_nothing(tmp_path: Path) -> None:
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    server = S3Server(tmp_path / "s3", tmp_path / "s3.log", ports, "key", "secret-key", "test")
+    server.start()
+    try:
+        place = httpx.get(f"http://127.0.0.1:{ports['master']}/dir/assign").json()
+        inner = f"http://{place['url']}/{place['fid']}"
+        assert httpx.post(inner, content=b"x").status_code == 401
+        assert httpx.get(inner).status_code == 401
+        filer = f"http://127.0.0.1:{ports['filer']}/buckets/test/.ready"
+        assert httpx.get(filer).status_code in (401, 404)
+        assert httpx.put(filer, content=b"x").status_code in (401, 404, 405)
+    finally:
+        server.stop()
 
 
 async def test_wrong_keys_are_refused(s3: Objects) -> None:
