@@ -288,7 +288,7 @@ async def test_vectors_are_asked_for_few_sentences() -> None:
     await engine.start()
     long = " ".join(f"L'étude préalable numéro {n} est financée par la région." for n in range(80))
     await engine.write(request([passage(long)]))
-    assert 0 < scorer.compared <= 12
+    assert 0 < scorer.compared <= 6
 
 
 # -- prompt, wording, settings ---------------------------------------------------------------

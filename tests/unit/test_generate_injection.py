@@ -1,4 +1,4 @@
-"""E-mails that give orders: the extractive reply holds passages and templates, nothing of theirs."""
+"""E-mails that give orders: the extractive reply holds only passages and templates."""
 
 from __future__ import annotations
 
