@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.generate import wording
 from services.generate.answer import EnginePart, Language
 from services.generate.french import terms
-from services.generate.selection import Pool
+from services.generate.pool import Pool
 from services.generate.units import Unit, shortened
 
 

@@ -7,16 +7,12 @@ looks like the kind of answer asked for.
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from services.generate import asking, ranges
-from services.generate.french import terms
-from services.generate.units import Unit
+from services.generate.pool import Pool, by_words, said_itself
 
 MAX_UNITS = 4
 MAX_CHARS = 900
@@ -32,10 +28,6 @@ _SIZE = 0.15
 """For naming the very size asked about (« une commune de 3 200 habitants »)."""
 _ASIDE = 0.4
 """For sentences about the document itself."""
-_CONTEXT = 0.5
-_TITLE = 0.35
-_UNDER_HEADING = 0.4
-"""For standing under a heading that asks the same question."""
 _SAME_ROW = 0.97
 """Share of the best row's words that another row of its table must reach."""
 _LEAST_OWN = 0.1
@@ -78,61 +70,6 @@ FOREIGN = Weights(words=0.14, vector=0.58, rank=0.20, kind=0.08)
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """All units of the passages given, with their terms; built once for an e-mail.
-
-    ``own``: what a unit itself says; ``around``: what frames it (headings, column names, the
-    items of a list beside its lead); ``headings``: the headings alone.
-    """
-
-    units: Sequence[Unit]
-    titles: Sequence[frozenset[str]]
-    own: Sequence[frozenset[str]]
-    around: Sequence[frozenset[str]]
-    headings: Sequence[frozenset[str]]
-    bigrams: Sequence[frozenset[tuple[str, str]]]
-    idf: Mapping[str, float]
-
-    @classmethod
-    def of(cls, units: Sequence[Unit], titles: Sequence[str]) -> Pool:
-        """The pool of ``units``; ``titles`` by passage index."""
-        listed = [terms(_own_text(unit)) for unit in units]
-        own = [frozenset(found) for found in listed]
-        headings = [frozenset(terms(unit.context)) for unit in units]
-        counts = Counter(term for found in own for term in found)
-        total = len(units)
-        return cls(
-            units=units,
-            titles=[frozenset(terms(title)) for title in titles],
-            own=own,
-            around=[
-                found | frozenset(terms(_frame(unit)))
-                for unit, found in zip(units, headings, strict=True)
-            ],
-            headings=headings,
-            bigrams=[frozenset(pairwise(found)) for found in listed],
-            idf={t: math.log(1 + (total - n + 0.5) / (n + 0.5)) for t, n in counts.items()},
-        )
-
-    def weight(self, term: str) -> float:
-        """IDF of a term; one that no unit holds weighs as the rarest."""
-        return self.idf.get(term, math.log(1 + (len(self.units) + 0.5) / 0.5))
-
-
-def _own_text(unit: Unit) -> str:
-    """A list is known by its lead and a row by its values: length must not win."""
-    if unit.kind == "list":
-        return unit.lead
-    return " ".join(unit.items) if unit.kind == "row" else unit.text
-
-
-def _frame(unit: Unit) -> str:
-    if unit.kind == "list":
-        return " ".join(unit.items)
-    return unit.lead
-
-
-@dataclass(frozen=True, slots=True)
 class Scored:
     """A unit's number in the pool with its scores for one question."""
 
@@ -144,53 +81,6 @@ class Scored:
     """The part of ``words`` that the unit itself says, without headings and title."""
     matter: float = 0.0
     """Words and meaning only: whether to quote it does not hang on its passage's rank."""
-
-
-def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, float]:
-    """Share of the question's words, weighted by IDF, that each candidate holds: in [0, 1]."""
-    asked = terms(question)
-    whole = sum(pool.weight(term) for term in set(asked)) or 1.0
-    pairs = set(pairwise(asked))
-    scores: dict[int, float] = {}
-    for index in candidates:
-        title = pool.titles[pool.units[index].passage]
-        held = sum(_share(pool, index, title, term) * pool.weight(term) for term in set(asked))
-        phrase = len(pairs & pool.bigrams[index]) / len(pairs) if pairs else 0.0
-        answers = _UNDER_HEADING * _under_heading(pool, index, set(asked), whole)
-        scores[index] = min(1.0, held / whole + 0.15 * phrase + answers)
-    return scores
-
-
-def said_itself(pool: Pool, question: str, index: int) -> float:
-    """Share of the question's words, weighted by IDF, that stands in the unit itself."""
-    asked = set(terms(question))
-    whole = sum(pool.weight(term) for term in asked) or 1.0
-    return sum(pool.weight(term) for term in asked & pool.own[index]) / whole
-
-
-def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> float:
-    """How much the heading above asks the same, in [0, 1]: for what opens its section or
-    shares a word with the question itself."""
-    before = index - 1
-    unit = pool.units[index]
-    opens = (
-        before < 0
-        or pool.units[before].passage != unit.passage
-        or pool.units[before].context != unit.context
-    )
-    if not opens and not asked & pool.own[index]:
-        return 0.0
-    under = sum(pool.weight(term) for term in asked & pool.headings[index]) / whole
-    return max(0.0, 2 * under - 1)
-
-
-def _share(pool: Pool, index: int, title: frozenset[str], term: str) -> float:
-    """How much a word of the question counts that stands in the unit, around it, in the title."""
-    if term in pool.own[index]:
-        return 1.0
-    if term in pool.around[index]:
-        return _CONTEXT
-    return _TITLE if term in title else 0.0
 
 
 def score(
@@ -235,8 +125,9 @@ def _spread(cosines: Mapping[int, float]) -> dict[int, float]:
     """Cosines stretched to [0, 1]: those of e5 all lie within a narrow band."""
     if not cosines:
         return {}
-    low, high = min(cosines.values()), max(cosines.values())
-    width = max(high - low, 0.02)
+    # A little below the lowest: what is compared was chosen for its words and keeps some worth.
+    low, high = min(cosines.values()) - 0.02, max(cosines.values())
+    width = high - low
     return {index: (value - low) / width for index, value in cosines.items()}
 
 
