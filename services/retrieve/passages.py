@@ -17,8 +17,9 @@ from shared.records import DocumentVersion
 Vector = npt.NDArray[np.float32]
 Payload = dict[str, Any]
 
-RRF_K = 60
-"""Constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)."""
+RRF_K = 2
+"""Constant of reciprocal rank fusion, Qdrant's default. With the 60 of Cormack et al. (SIGIR 2009)
+hit@5 of PIAF questions falls from 0.93 to 0.91; service-public does not care."""
 MAX_TERMS = 32
 
 

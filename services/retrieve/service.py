@@ -11,7 +11,7 @@ import numpy as np
 
 from services.retrieve import evidence
 from services.retrieve.fusion import Ranked, fuse
-from services.retrieve.passages import Found, IndexQuery, PassagePoint, Scope, Tally, Terms
+from services.retrieve.passages import RRF_K, Found, IndexQuery, PassagePoint, Scope, Tally, Terms
 from services.retrieve.versions import State
 from services.retrieve.visibility import documents_of, visible
 from shared.delivery import Invalid, Unavailable
@@ -149,8 +149,8 @@ class SearchService:
 
     def fingerprint(self, embedding: str, method: Method, passages: int) -> str:
         """What the choice of passages depends on, besides the documents."""
-        candidates = str(self._settings.candidates)
-        return short_hash(method, candidates, str(passages), embedding, evidence.VERSION)
+        numbers = (self._settings.candidates, passages, RRF_K)
+        return short_hash(method, *map(str, numbers), embedding, evidence.VERSION)
 
     async def _search(
         self,

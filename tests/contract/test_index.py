@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from services.retrieve.passages import PassagePoint
+from services.retrieve.passages import RRF_K, PassagePoint
 from services.retrieve.service import REMOVALS, PassageIndex
 from services.retrieve.vectorfile import read_points
 from services.retrieve.versions import Rank, State, embedded_state
@@ -75,7 +75,7 @@ async def test_one_query_fuses_both_methods_and_tells_their_scores(index: Passag
     (found,) = await index.search(E1, [question("isolation combles")])
     best = found.hits[0]
     assert best.passage.text == texts[0]
-    assert best.fused == pytest.approx(2 / 60, rel=1e-4)
+    assert best.fused == pytest.approx(2 / RRF_K, rel=1e-4)
     assert best.dense == pytest.approx(
         float(dense("isolation combles") @ dense(texts[0])), abs=1e-5
     )
