@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+PORTS_FROM, PORTS_BELOW = 20_000, 32_768
 
 
 class StartFailed(Exception):
@@ -28,15 +32,18 @@ def program(name: str) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different TCP ports of the loopback address that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """``count`` different TCP ports of the loopback address that nobody listens on.
+
+    They lie below the range that systems use for outgoing connections, which could take one
+    before our server does; neighbours from a random start, so that two stacks starting at once
+    hardly meet. Raises ``StartFailed`` when there are not that many.
+    """
+    start = random.randrange(PORTS_FROM, PORTS_BELOW)  # noqa: S311 - only spreads
+    order = [*range(start, PORTS_BELOW), *range(PORTS_FROM, start)]
+    found = list(islice(filter(is_free, order), count))
+    if len(found) < count:
+        raise StartFailed(f"no {count} free ports between {PORTS_FROM} and {PORTS_BELOW}")
+    return found
 
 
 def is_free(port: int) -> bool:

@@ -53,7 +53,8 @@ class Supervised:
             if state and holds(state):
                 return state
             assert self.process is not None
-            assert self.process.poll() is None, self.output.read_text()
+            logs = "".join(log.read_text()[-1500:] for log in self.data.glob("logs/*.log"))
+            assert self.process.poll() is None, self.output.read_text() + logs
             time.sleep(0.1)
         raise AssertionError(f"not within {within} s: {running_state(self.data)}")
 
