@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.security import NatsNKey
+from faststream.security import BaseSecurity, SASLPlaintext
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -19,7 +21,7 @@ from nats.js.errors import APIError
 from pydantic import BaseModel, ValidationError
 
 from shared import settings, telemetry
-from shared.admin import differences, security
+from shared.admin import differences
 from shared.delivery import BrokerDown, Invalid, Unavailable
 from shared.envelope import Event
 from shared.puller import Puller
@@ -43,7 +45,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 A = TypeVar("A", bound=BaseModel)
 
 
-class TopologyDiffers(SystemExit):
+class TopologyDiffers(settings.Misconfigured):
     """The broker's streams or consumers are not those of the topology."""
 
 
@@ -64,7 +66,7 @@ class Bus:
         self.broker = NatsBroker(
             config.nats.url,
             name=f"sourcier-{service}",
-            security=security(config.nats),
+            security=_security(config.nats),
             inbox_prefix=f"_INBOX_{service}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
@@ -280,3 +282,12 @@ def _read(body: bytes, answer: type[A]) -> A:
     if refusal.code == "invalid":
         raise Invalid(refusal.detail)
     raise Unavailable(refusal.detail)
+
+
+def _security(config: settings.Nats) -> BaseSecurity | None:
+    """How FastStream is told who we are; ``shared.admin.credentials`` tells nats-py."""
+    if config.nkey_seed:
+        return NatsNKey.from_file(str(config.nkey_seed))
+    if config.user and config.password:
+        return SASLPlaintext(config.user, config.password.get_secret_value())
+    return None

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from shared import settings, telemetry
-from shared.bus import Bus, Probe, TopologyDiffers
+from shared.bus import Bus, Probe
 from shared.delivery import Unavailable
 
 log = structlog.get_logger()
@@ -120,7 +120,7 @@ class _Life:
                     log.error("broker connection closed for good")
                 finally:
                     await asyncio.shield(self._bus.stop())
-        except TopologyDiffers as error:
+        except settings.Misconfigured as error:
             log.error("refused to start", reason=str(error))
         except Exception as error:
             log.error("service failed", error=repr(error), exc_info=True)

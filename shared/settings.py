@@ -22,6 +22,10 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+class Misconfigured(Exception):
+    """The service cannot run as it is set up; says what to change. It ends, it does not wait."""
+
+
 class Section(BaseModel):
     """A section of the configuration file; an unknown name in it is an error."""
 

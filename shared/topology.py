@@ -61,7 +61,7 @@ INGEST_REMOVAL = Stage("ingest", "removal", DOCUMENT, d.DocumentRemoved, workers
 EMBED_MAIL = Stage("embed", "mail", MAIL, e.MailAccepted, workers=16)
 EMBED_DOCUMENT = Stage("embed", "document", DOCUMENT, d.DocumentChunked, workers=8, cap=1800)
 RETRIEVE_MAIL = Stage("retrieve", "mail", MAIL, e.MailEmbedded, workers=8)
-RETRIEVE_DOCUMENT = Stage("retrieve", "document", DOCUMENT, d.DocumentEmbedded, workers=4, cap=900)
+RETRIEVE_DOCUMENT = Stage("retrieve", "document", DOCUMENT, d.DocumentEmbedded, workers=16, cap=900)
 RETRIEVE_REMOVAL = Stage("retrieve", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
 GENERATE_DRAFT = Stage("generate", "draft", MAIL, e.ContextRetrieved, workers=16, cap=900)
 GENERATE_REQUEST = Stage("generate", "request", DRAFT, e.DraftRequested, workers=4, cap=900)

@@ -16,10 +16,10 @@ from services.generate.service import Engine, GenerateService, Rules
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.runtime import Parts, run
-from shared.settings import Generation, Settings
+from shared.settings import Generation, Misconfigured, Settings
 
 
-class ContradictorySettings(ValueError):
+class ContradictorySettings(Misconfigured):
     """Settings of ``[generation]`` that cannot both hold; says which and what to do."""
 
 

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from services.embed.adapters.model_files import MANIFEST
-from shared.settings import Embedding, model_cache
+from shared.settings import Embedding, Misconfigured, model_cache
 
 FETCHED = "multilingual-e5-small"
 """The name that stands for the model of `python -m services.embed.fetch`."""
 _PARTS = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
-class ModelMissing(SystemExit):
+class ModelMissing(Misconfigured):
     """The model is not on this machine; the message says how to get it."""
 
 

@@ -14,6 +14,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from shared.settings import Misconfigured
+
 CPU_BATCH_TOKENS = 1024
 """Larger batches gain nothing on a CPU (measured: 2,048 the same, 8,192 an eighth slower)."""
 MAX_ITEMS = 256
@@ -22,7 +24,7 @@ Vectors = npt.NDArray[np.float32]
 Tokens = list[int]
 
 
-class ModelUnfit(SystemExit):
+class ModelUnfit(Misconfigured):
     """The directory's model cannot be used; the message says why."""
 
 
