@@ -19,6 +19,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -168,15 +169,58 @@ def hits(found: list[dict[str, Any]], wanted: dict[str, str], best: int) -> floa
 
 
 def memory(where: Where) -> dict[str, float]:
-    """Peak resident memory in MB of every process of the stack, by name."""
-    supervisor = json.loads((where.data / "stack.json").read_text()) if where.data else {}
+    """Peak resident memory in MB of every process of the stack, by name.
+
+    PostgreSQL's processes share their buffers: each one's peak counts them again.
+    """
     peaks: dict[str, float] = {}
-    for name, pid in pids(supervisor):
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-            peaks[name] = peaks.get(name, 0) + int(peak.split()[1]) / 1000
+    for name, process in processes(where):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        peaks[name] = peaks.get(name, 0) + int(peak.split()[1]) / 1000
     return peaks
+
+
+def proportional(where: Where) -> float:
+    """Memory of the whole stack now in GB, what is shared counted once (PSS)."""
+    total = 0
+    for _, process in processes(where):
+        try:
+            text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        total += int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
+    return total / 1e6
+
+
+class Watch:
+    """Samples the stack's memory every two seconds and keeps the peak."""
+
+    def __init__(self, where: Where) -> None:
+        self.peak = 0.0
+        self._where = where
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(2):
+            self.peak = max(self.peak, proportional(self._where))
+
+
+def processes(where: Where) -> Iterator[tuple[str, psutil.Process]]:
+    """Every process of the stack with its service's or server's name."""
+    state = json.loads((where.data / "stack.json").read_text()) if where.data else {}
+    for name, pid in pids(state):
+        root = psutil.Process(pid)
+        yield from ((name, each) for each in [root, *root.children(recursive=True)])
 
 
 def pids(state: dict[str, Any]) -> Iterator[tuple[str, int]]:
@@ -222,7 +266,6 @@ async def measure(where: Where, options: argparse.Namespace, figures: dict[str, 
                 nDCG @ 10
             ]
     peaks = memory(where)
-    figures["peak memory of the stack (GB)"] = sum(peaks.values()) / 1000
     figures["peak memory by process (MB)"] = {name: round(peak) for name, peak in peaks.items()}
 
 
@@ -235,10 +278,12 @@ def main() -> None:
         sys.exit(f"the data set is not there: {DATA}")
     figures: dict[str, object] = {"pages": options.pages}
     with tempfile.TemporaryDirectory() as name, stack(Path(name) / "data") as where:
-        seconds = add(lines("corpus.jsonl.gz")[: options.pages], Path(name), where)
-        texts = asyncio.run(chunks(where))
-        figures |= {"chunks": len(texts), "ingest (s)": seconds}
-        asyncio.run(measure(where, options, figures))
+        with Watch(where) as watch:
+            seconds = add(lines("corpus.jsonl.gz")[: options.pages], Path(name), where)
+            texts = asyncio.run(chunks(where))
+            figures |= {"chunks": len(texts), "ingest (s)": seconds}
+            asyncio.run(measure(where, options, figures))
+        figures["peak memory of the stack (GB)"] = watch.peak
         sample = random.Random(7).sample(texts, min(RAW_SAMPLE, len(texts)))  # noqa: S311 - repeatable
         rate = sum(map(len, texts)) / seconds
         figures["ingest / raw encode"] = rate / raw_encode(sample)
