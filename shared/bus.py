@@ -133,6 +133,8 @@ class Bus:
         ``Invalid`` when the event is larger than the stream takes.
         """
         body = event.model_dump_json().encode()
+        if len(body) > self._connection.max_payload:
+            raise Invalid(f"{event.type} of {len(body)} bytes is larger than the broker takes")
         try:
             await self._jetstream.publish(
                 event.nats_subject(),
@@ -215,8 +217,11 @@ class Bus:
 
     def silence(self) -> float:
         """Seconds since the broker last served the slowest stage: the age that liveness is."""
-        last = [p.last_fetch for p in self._pullers.values() if not p.held] or [time.monotonic()]
-        return time.monotonic() - min(*last, self._checked) if self._pullers else 0.0
+        if not self._pullers:
+            return 0.0
+        # A stage with all slots taken asks for nothing, so nothing is heard: that is no silence.
+        asking = [p.last_fetch for p in self._pullers.values() if p.asking]
+        return time.monotonic() - min([self._checked, *asking])
 
     async def problems(self) -> dict[str, str]:
         """What the service needs and does not answer, by name, with the reason."""

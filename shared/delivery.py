@@ -57,8 +57,8 @@ Outcome = Ack | Retry | Hold | DeadLetter
 class Policy:
     """How often and how soon a stage tries again; delays in seconds.
 
-    After ``patience`` vain tries a message that still calls a dependency down, while that
-    dependency answers others, is itself suspect: it must not stop the stage for ever.
+    After ``patience`` vain tries a message that still calls a dependency down, while its stage
+    finishes others, is itself suspect: it must not be held for ever.
     """
 
     attempts: int = 5
@@ -76,12 +76,12 @@ class Policy:
 
 
 def decide(
-    error: BaseException, attempt: int, policy: Policy, *, held: int = 0, answering: bool = False
+    error: BaseException, attempt: int, policy: Policy, *, held: int = 0, others_pass: bool = False
 ) -> Outcome:
     """The outcome of ``error`` on the delivery numbered ``attempt``.
 
-    ``held`` counts the vain tries of this delivery while a dependency was down; ``answering``
-    says that all dependencies answer a probe now.
+    ``held`` counts the vain tries of this delivery while a dependency was down; ``others_pass``
+    says that the stage finished other messages meanwhile.
     """
     reason = str(error) or type(error).__name__
     match error:
@@ -89,7 +89,7 @@ def decide(
             return DeadLetter(type(error).__name__, reason)
         case BrokerDown():
             return Hold(policy.hold_delay(held), reason)
-        case Unavailable() if not (answering and held >= policy.patience):
+        case Unavailable() if not (others_pass and held >= policy.patience):
             return Hold(policy.hold_delay(held), reason)
         case _ if attempt >= policy.attempts:
             return DeadLetter(type(error).__name__, f"{reason} (attempt {attempt}, the last)")

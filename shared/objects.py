@@ -15,6 +15,8 @@ from shared import settings
 from shared.delivery import Invalid, Unavailable
 
 T = TypeVar("T")
+PROBE_KEY = "inbox/probe"
+"""What ``ready`` writes."""
 
 
 class ObjectStore(Protocol):
@@ -23,8 +25,12 @@ class ObjectStore(Protocol):
     async def put(self, key: str, data: bytes, media_type: str = ...) -> None:
         """Store ``data``. Raises ``Unavailable`` when the store is down or full."""
 
-    async def get(self, key: str) -> bytes:
-        """The bytes of ``key``. Raises ``Missing`` when there are none, ``Unavailable``."""
+    async def get(self, key: str, at_most: int | None = None) -> bytes:
+        """The bytes of ``key``.
+
+        Raises ``Missing`` when there are none, ``TooLarge`` before reading more than ``at_most``
+        bytes, ``Unavailable``.
+        """
 
     async def exists(self, key: str) -> bool:
         """Whether ``key`` is stored. Raises ``Unavailable``."""
@@ -36,11 +42,18 @@ class ObjectStore(Protocol):
         """All keys that begin with ``prefix``. Raises ``Unavailable``."""
 
     async def ready(self) -> None:
-        """Returns when the store answers and has the bucket. Raises ``Unavailable``."""
+        """Returns when the store takes and gives objects. Raises ``Unavailable``."""
 
 
 class Missing(Invalid):
     """An event names an object that is not in the store."""
+
+
+class TooLarge(Invalid):
+    """An object is larger than its reader takes."""
+
+    def __init__(self, key: str, size: int, at_most: int) -> None:
+        super().__init__(f"object {key!r} has {size} bytes, more than {at_most}")
 
 
 _GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
@@ -73,8 +86,12 @@ class S3Objects:
 
         await self._run(call, key)
 
-    async def get(self, key: str) -> bytes:
+    async def get(self, key: str, at_most: int | None = None) -> bytes:
         def call() -> bytes:
+            if at_most is not None:
+                size = self._client.stat_object(self._bucket, key).size or 0
+                if size > at_most:
+                    raise TooLarge(key, size, at_most)
             response = self._client.get_object(self._bucket, key)
             try:
                 return bytes(response.read())
@@ -108,6 +125,8 @@ class S3Objects:
                 self._client.make_bucket(self._bucket)
 
         await self._run(call, self._bucket)
+        # A full or read-only store still answers questions: only a write shows that it serves.
+        await self.put(PROBE_KEY, b"")
 
     async def _run(self, call: Callable[[], T], key: str) -> T:
         try:
@@ -131,11 +150,14 @@ class MemoryObjects:
     ) -> None:
         self.data[key] = data
 
-    async def get(self, key: str) -> bytes:
+    async def get(self, key: str, at_most: int | None = None) -> bytes:
         try:
-            return self.data[key]
+            data = self.data[key]
         except KeyError:
             raise Missing(f"no object {key!r}") from None
+        if at_most is not None and len(data) > at_most:
+            raise TooLarge(key, len(data), at_most)
+        return data
 
     async def exists(self, key: str) -> bool:
         return key in self.data

@@ -33,6 +33,10 @@ _DOWN = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
     asyncpg.InvalidCatalogNameError,
+    # Roles and passwords are the operator's to mend: no message is at fault.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidPasswordError,
+    asyncpg.InsufficientPrivilegeError,
 )
 
 

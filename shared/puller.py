@@ -46,6 +46,9 @@ class Puller:
         self._inbox = connection.new_inbox()
         self._silent_since = time.monotonic()
         self.held = 0
+        """Messages that wait for a dependency: nothing new is taken meanwhile."""
+        self.suspect = 0
+        """Messages that wait alone, as far as is known: each leaves its slot to another."""
         self.last_fetch = time.monotonic()
         self.subscription: Subscription | None = None
 
@@ -58,6 +61,11 @@ class Puller:
     def stopping(self) -> bool:
         """Whether no new message is taken any more."""
         return self._stopping
+
+    @property
+    def asking(self) -> bool:
+        """Whether a request is open, so that the broker owes a sign of life."""
+        return self._credit > 0
 
     async def open(self) -> None:
         """Subscribe to the inbox that messages arrive on."""
@@ -100,7 +108,7 @@ class Puller:
             if time.monotonic() - self._silent_since > LOST:
                 self._silent_since = time.monotonic()
                 self.renew()
-            free = self._stage.workers - len(self._tasks) - self._credit
+            free = self._stage.workers + self.suspect - len(self._tasks) - self._credit
             if free > 0 and not self.held and self._connection.is_connected:
                 await self._ask(free)
             try:

@@ -25,7 +25,7 @@ class EmbedQuery(Query):
 
     SUBJECT: ClassVar[str] = "query.embed.v1"
 
-    texts: tuple[str, ...] = Field(min_length=1, max_length=256)
+    texts: tuple[str, ...] = Field(min_length=1, max_length=64)
     kind: Literal["query", "passage"] = "query"
     sparse: bool = True
 

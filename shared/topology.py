@@ -60,6 +60,7 @@ INGEST_DOCUMENT = Stage("ingest", "document", DOCUMENT, d.DocumentSubmitted, wor
 INGEST_REMOVAL = Stage("ingest", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
 EMBED_MAIL = Stage("embed", "mail", MAIL, e.MailAccepted, workers=16)
 EMBED_DOCUMENT = Stage("embed", "document", DOCUMENT, d.DocumentChunked, workers=8, cap=1800)
+EMBED_REMOVAL = Stage("embed", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
 RETRIEVE_MAIL = Stage("retrieve", "mail", MAIL, e.MailEmbedded, workers=8)
 RETRIEVE_DOCUMENT = Stage("retrieve", "document", DOCUMENT, d.DocumentEmbedded, workers=16, cap=900)
 RETRIEVE_REMOVAL = Stage("retrieve", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
@@ -79,6 +80,7 @@ STAGES = (
     INGEST_REMOVAL,
     EMBED_MAIL,
     EMBED_DOCUMENT,
+    EMBED_REMOVAL,
     RETRIEVE_MAIL,
     RETRIEVE_DOCUMENT,
     RETRIEVE_REMOVAL,

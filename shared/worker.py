@@ -35,6 +35,8 @@ from shared.topology import Stage
 log = structlog.get_logger()
 
 SETTLE_TIMEOUT = 5.0
+MAX_REASON = 2000
+"""Characters of a dead letter's reason; with the largest message it stays below max_payload."""
 GONE_SOON = 1.0
 """Delay in seconds of a message handed back at shutdown, so that another replica takes it."""
 
@@ -55,7 +57,10 @@ class Worker:
         self._handle = handle
         self._say = say
         self._answering = answering
-        self.puller: Puller | None = None
+        self._finished = 0
+        self._first_held: dict[int, int] = {}
+        """Of a message held once: how many others the stage had finished then."""
+        self.puller: Puller
 
     async def __call__(self, msg: Msg) -> None:
         """Work on ``msg`` until it is settled; a cancellation hands it back."""
@@ -70,53 +75,65 @@ class Worker:
                 raise
 
     async def _run(self, msg: Msg, attempt: int) -> Outcome:
-        outcome = await self._once(msg, attempt, held=0)
+        outcome = await self._once(msg, attempt, held=0, others_pass=False)
         if not isinstance(outcome, Hold):
             return outcome
         log.warning("dependency down, message held", reason=outcome.reason)
-        with self._no_fetching():
-            held = 0
+        finished = self._first_held.setdefault(msg.metadata.sequence.stream, self._finished)
+        held = 0
+        with self._no_fetching() as fetch_again:
             while isinstance(outcome, Hold):
-                if self.puller and self.puller.stopping:
+                if self.puller.stopping:
                     return Retry(GONE_SOON, outcome.reason)
                 held += 1
                 telemetry.HELD.labels(self._stage.durable).inc()
-                await asyncio.sleep(jittered(outcome.delay, random.random()))  # noqa: S311 - only spreads load
-                outcome = await self._once(msg, attempt, held)
+                await asyncio.sleep(_spread(outcome.delay))
+                if held == self._stage.policy.patience and await self._answering():
+                    fetch_again()  # perhaps it is this message alone: others will show
+                others_pass = self._finished > finished
+                outcome = await self._once(msg, attempt, held, others_pass)
         return outcome
 
-    async def _once(self, msg: Msg, attempt: int, held: int) -> Outcome:
+    async def _once(self, msg: Msg, attempt: int, held: int, others_pass: bool) -> Outcome:
         policy = self._stage.policy
         try:
             with telemetry.SECONDS.labels(self._stage.durable).time():
                 async with asyncio.timeout(self._stage.cap):
                     await self._handle(msg)
         except Exception as error:  # noqa: BLE001 - every error has an outcome: decide() names it
-            answering = held >= policy.patience and await self._answering()
-            outcome = decide(error, attempt, policy, held=held, answering=answering)
+            outcome = decide(error, attempt, policy, held=held, others_pass=others_pass)
             if not isinstance(outcome, Hold):
                 log.warning("handler failed", attempt=attempt, error=repr(error), outcome=outcome)
             return outcome
+        self._finished += 1
         return Ack()
 
     @contextmanager
-    def _no_fetching(self) -> Iterator[None]:
-        """While a dependency is down the stage keeps what it has and takes nothing new."""
-        if self.puller:
-            self.puller.held += 1
+    def _no_fetching(self) -> Iterator[Callable[[], None]]:
+        """While a dependency is down the stage takes nothing new, until the yielded call."""
+        puller, suspect = self.puller, False
+        puller.held += 1
+
+        def fetch_again() -> None:
+            nonlocal suspect
+            suspect = True
+            puller.held -= 1
+            puller.suspect += 1
+
         try:
-            yield
+            yield fetch_again
         finally:
-            if self.puller:
-                self.puller.held -= 1
+            puller.suspect -= suspect
+            puller.held -= not suspect
 
     async def _settle(self, msg: Msg, outcome: Outcome, attempt: int) -> None:
+        if not isinstance(outcome, Retry):
+            self._first_held.pop(msg.metadata.sequence.stream, None)
         match outcome:
             case Ack():
                 await self._answer(msg, b"+ACK")
             case Retry(delay):
-                spread = jittered(delay, random.random())  # noqa: S311 - only spreads load
-                await self._answer(msg, _nak(spread))
+                await self._answer(msg, _nak(_spread(delay)))
             case DeadLetter(error, reason):
                 await self._bury(msg, error, reason, attempt)
                 await self._answer(msg, b"+TERM")
@@ -162,6 +179,10 @@ class Worker:
                 log.warning("heartbeat not sent", error=repr(error))
 
 
+def _spread(delay: float) -> float:
+    return jittered(delay, random.random())  # noqa: S311 - only spreads load
+
+
 def _nak(delay: float) -> bytes:
     return b'-NAK {"delay": %d}' % int(delay * 1e9)
 
@@ -169,6 +190,8 @@ def _nak(delay: float) -> bytes:
 def dead_letter(stage: Stage, msg: Msg, error: str, reason: str, attempt: int) -> MessageDead:
     """The dead letter of ``msg``: one id per delivery place, so that it is kept once."""
     meta = msg.metadata
+    if len(reason) > MAX_REASON:
+        reason = f"{reason[:MAX_REASON]}…"
     data = MessageDeadData(
         stage=stage.durable,
         stream=meta.stream,
@@ -178,7 +201,7 @@ def dead_letter(stage: Stage, msg: Msg, error: str, reason: str, attempt: int) -
         error=error,
         reason=reason,
         payload=base64.b64encode(msg.data),
-        headers=dict(msg.headers or {}),
+        headers={key: value[:200] for key, value in (msg.headers or {}).items()},
     )
     return MessageDead.make(
         source=stage.service,

@@ -114,7 +114,7 @@ async def test_one_message_that_cannot_be_served_does_not_stop_the_stage(desk: D
     where, done = stage(workers=1, policy=replace(QUICK, patience=3)), list[uuid.UUID]()
 
     async def refuses_one(event: MailReceived, bus: Bus) -> None:
-        if event.id == said[0].id:
+        if event.data.mailbox == "refused":
             raise Unavailable("the store refuses this key")
         done.append(event.id)
 
@@ -123,7 +123,9 @@ async def test_one_message_that_cannot_be_served_does_not_stop_the_stage(desk: D
 
     bus = await desk.bus(where, refuses_one)
     bus.needs = {"objects": answers}
-    said = await desk.hand_in(3)
+    refused = mail("refused")
+    await desk.jetstream.publish(refused.nats_subject(), refused.model_dump_json().encode())
+    await desk.hand_in(2)
     await eventually(lambda: len(done) == 2)
     await eventually(desk.dead)
     assert "refuses this key" in (await desk.dead())[0].data.reason
@@ -262,6 +264,59 @@ async def test_an_event_too_large_for_its_stream_is_dead_lettered(desk: Desk) ->
     await eventually(desk.dead)
     (dead,) = await desk.dead()
     assert "too large" in dead.data.reason
+
+
+async def test_an_event_larger_than_the_broker_takes_is_dead_lettered(desk: Desk) -> None:
+    async def says_far_too_much(event: MailReceived, bus: Bus) -> None:
+        await bus.say(skipped(event, detail="x" * 1_200_000))
+
+    await desk.bus(stage(), says_far_too_much)
+    await desk.hand_in()
+    await eventually(desk.dead)
+    assert "larger than the broker takes" in (await desk.dead())[0].data.reason
+
+
+async def test_a_message_with_a_huge_wrong_type_is_buried_and_the_others_go_on(desk: Desk) -> None:
+    done = list[uuid.UUID]()
+
+    async def works(event: MailReceived, bus: Bus) -> None:
+        done.append(event.id)
+
+    where = stage(workers=2)
+    await desk.bus(where, works)
+    huge = mail().model_dump_json().replace(MailReceived.TYPE, "x" * 500_000).encode()
+    for _ in range(3):
+        await desk.jetstream.publish("mail.received.v1.default", huge, stream="MAIL")
+    await desk.hand_in(2)
+    await eventually(lambda: len(done) == 2)
+    await eventually(lambda: _finished(desk, where))
+    dead = await desk.dead()
+    assert len(dead) == 3
+    assert all(len(each.data.reason) < 2100 for each in dead)
+
+
+async def test_when_nothing_passes_a_long_outage_is_still_no_fault_of_the_messages(
+    desk: Desk,
+) -> None:
+    """The probe answers (a read-only store, say) but no message passes: all are held."""
+    where, down = stage(workers=2, policy=replace(QUICK, patience=2)), True
+    done = list[uuid.UUID]()
+
+    async def cannot_write(event: MailReceived, bus: Bus) -> None:
+        if down:
+            raise Unavailable("read-only")
+        done.append(event.id)
+
+    async def answers() -> None:
+        return None
+
+    bus = await desk.bus(where, cannot_write)
+    bus.needs = {"objects": answers}
+    await desk.hand_in(4)
+    await asyncio.sleep(4)
+    assert await desk.dead() == []
+    down = False
+    await eventually(lambda: len(done) == 4)
 
 
 def skipped(event: MailReceived, detail: str = "essai") -> MailSkipped:

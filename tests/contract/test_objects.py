@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.delivery import Invalid, Unavailable
-from shared.objects import MemoryObjects, Missing, ObjectStore, S3Objects
+from shared.objects import MemoryObjects, Missing, ObjectStore, S3Objects, TooLarge
 from shared.settings import Objects
 
 
@@ -38,6 +38,13 @@ async def test_empty_and_large_bodies(store: ObjectStore) -> None:
     for body in (b"", large):
         await store.put("documents/body", body)
         assert await store.get("documents/body") == body
+
+
+async def test_more_than_the_reader_takes_is_refused(store: ObjectStore) -> None:
+    await store.put("documents/ten", b"0123456789")
+    assert await store.get("documents/ten", at_most=10) == b"0123456789"
+    with pytest.raises(TooLarge, match="10 bytes, more than 9"):
+        await store.get("documents/ten", at_most=9)
 
 
 async def test_keys_lists_a_prefix(store: ObjectStore) -> None:

@@ -35,11 +35,11 @@ def test_an_outage_holds_whatever_the_attempt(held: int, delay: float) -> None:
 def test_a_message_alone_in_calling_a_dependency_down_becomes_suspect() -> None:
     gone = Unavailable("store refuses this key")
     tries = POLICY.patience
-    assert decide(gone, 1, POLICY, held=tries, answering=False) == Hold(2, str(gone))
-    assert decide(gone, 1, POLICY, held=tries - 1, answering=True) == Hold(2, str(gone))
-    assert decide(gone, 1, POLICY, held=tries, answering=True) == Retry(1, str(gone))
-    assert isinstance(decide(gone, 4, POLICY, held=tries, answering=True), DeadLetter)
-    assert decide(BrokerDown("full"), 9, POLICY, held=tries, answering=True) == Hold(2, "full")
+    assert decide(gone, 1, POLICY, held=tries, others_pass=False) == Hold(2, str(gone))
+    assert decide(gone, 1, POLICY, held=tries - 1, others_pass=True) == Hold(2, str(gone))
+    assert decide(gone, 1, POLICY, held=tries, others_pass=True) == Retry(1, str(gone))
+    assert isinstance(decide(gone, 4, POLICY, held=tries, others_pass=True), DeadLetter)
+    assert decide(BrokerDown("full"), 9, POLICY, held=tries, others_pass=True) == Hold(2, "full")
 
 
 @pytest.mark.parametrize(("attempt", "delay"), [(1, 1), (2, 5), (3, 25)])
