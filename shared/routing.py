@@ -8,6 +8,10 @@ from shared.envelope import Event, Frozen, InlineBytes, ObjectKey, Slug
 from shared.records import DocumentBlock, MailBlock
 
 
+INBOX = "inbox/"
+"""Where producers put bodies that are too large for an event."""
+
+
 class ClaimCheck(Frozen):
     """A body inline in base64 or by object key: exactly one of the two."""
 
@@ -18,6 +22,9 @@ class ClaimCheck(Frozen):
     def _one_of_two(self) -> ClaimCheck:
         if (self.content is None) == (self.key is None):
             raise ValueError("give exactly one of 'content' (base64) and 'key'")
+        # A producer may hand in what it wrote itself, not what the services own.
+        if self.key is not None and (not self.key.startswith(INBOX) or ".." in self.key):
+            raise ValueError(f"'key' must lie below {INBOX}<producer>/")
         return self
 
 

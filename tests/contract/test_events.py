@@ -88,6 +88,12 @@ def test_claim_check_wants_exactly_one_body() -> None:
             MailReceivedData(mailbox="default", **body)
 
 
+@pytest.mark.parametrize("key", ["documents/a/b/original", "inbox/../mails/x.eml"])
+def test_a_key_outside_the_inbox_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match="below inbox/"):
+        MailReceivedData(mailbox="default", key=key)
+
+
 @pytest.mark.parametrize("content", ["not base64!", "QQ", "QQ==\nQQ=="])
 def test_a_broken_inline_body_is_refused(content: str) -> None:
     body = json.loads(golden(MailReceived))
