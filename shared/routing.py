@@ -7,7 +7,6 @@ from pydantic import model_validator
 from shared.envelope import Event, Frozen, InlineBytes, ObjectKey, Slug
 from shared.records import DocumentBlock, MailBlock
 
-
 INBOX = "inbox/"
 """Where producers put bodies that are too large for an event."""
 
