@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from deploy.local.process import spawn, tail
 from deploy.local.stack import SERVICES
@@ -24,6 +24,7 @@ from shared.cli.adding import Desk, Paper, Result
 from shared.cli.client import connected
 from shared.cli.documents import progress
 from shared.cli.outcomes import Outcome
+from shared.cli.plain import line, lines
 from shared.cli.problem import Problem
 from shared.cli.render import panel, table
 from shared.cli.sending import Letter, Post
@@ -90,14 +91,13 @@ class Demo:
         command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(DATA)]
         self._supervisor = spawn(command, log)
         deadline = time.monotonic() + START_WITHIN
-        with self._console.status("starting") as line:
+        told = Text("starting NATS, PostgreSQL, S3 and the services: ")
+        with self._console.status("starting") as shown:
             while (state := running_state(DATA) or {}).get("state") != "running":
-                line.update(f"starting NATS, PostgreSQL, S3 and the services: {_up(state)}")
+                shown.update(told + line(_up(state)))
                 self._check(state, log, deadline)
                 time.sleep(0.1)
-        self._console.print(
-            f"NATS, PostgreSQL, S3 and {len(SERVICES)} services are up {self._at()}"
-        )
+        self._say(f"NATS, PostgreSQL, S3 and {len(SERVICES)} services are up")
 
     def _check(self, state: dict[str, Any], log: Path, deadline: float) -> None:
         """Raises ``Problem`` when the stack cannot come up."""
@@ -123,10 +123,10 @@ class Demo:
                     results.append(result)
                     bar.advance(task)
         chunks = sum(result.chunks for result in results)
-        self._console.print(f"{len(results)} documents read, {chunks} passages {self._at()}")
+        self._say(f"{len(results)} documents read, {chunks} passages")
         for each in results:
             if each.state in ("rejected", "dead"):
-                self._console.print(f"[red]{escape(f'{each.name}: {each.detail}')}")
+                self._console.print(line(f"{each.name}: {each.detail}", "red"))
         return results
 
     async def _send(self, where: Where, letters: Sequence[Letter]) -> list[Outcome]:
@@ -155,13 +155,18 @@ class Demo:
         ]
         counts = Counter(str(o["outcome"]) for o in outcomes)
         told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-        title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents {self._at()}"
-        self._console.print(table(title, ["e-mail", "outcome", "because", "s#"], rows))
+        title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents "
+        self._console.print(
+            table(line(title) + self._at(), ["e-mail", "outcome", "because", "s#"], rows)
+        )
         # Without a frame, so that lines can be copied.
         self._console.print(f"\n{_next(where)}", soft_wrap=True, markup=False, highlight=False)
 
-    def _at(self) -> str:
-        return f"[dim]({time.monotonic() - self._began:.0f} s)[/]"
+    def _say(self, text: str) -> None:
+        self._console.print(line(f"{text} ") + self._at())
+
+    def _at(self) -> Text:
+        return Text(f"({time.monotonic() - self._began:.0f} s)", "dim")
 
 
 def _files(folder: Path, suffix: str = "") -> list[Path]:
@@ -175,9 +180,7 @@ def _up(state: dict[str, Any]) -> str:
     ready = [name for name, row in rows.items() if row["state"] == "running"]
     waiting = [f"{name} ({row['problem'] or row['state']})" for name, row in rows.items()]
     still = [text for text in waiting if text.split(" ")[0] not in ready]
-    return escape(
-        ", ".join([*servers, *ready]) + (f"; waiting for {', '.join(still)}" if still else "")
-    )
+    return ", ".join([*servers, *ready]) + (f"; waiting for {', '.join(still)}" if still else "")
 
 
 def _next(where: Where) -> str:
@@ -201,7 +204,7 @@ def main() -> int:
     try:
         return demo.run()
     except Problem as problem:
-        console.print(f"[red]{escape(str(problem))}")
+        console.print(lines(problem, "red"))
         return 1
     except KeyboardInterrupt:
         return 130

@@ -108,7 +108,7 @@ class Supervisor:
             case "running":
                 self._say(f"{service.name} is ready")
             case "restarting":
-                self._say(f"[yellow]{service.name} {service.problem}; starting it again")
+                self._say(f"[yellow]{service.name} {escape(service.problem)}; starting it again")
             case "crash loop":
                 self._say(f"[red]{service.name} keeps ending; see {service.log}")
             case _:

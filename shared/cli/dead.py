@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from shared.cli.client import BusClient, Heard, connected, event_type, fresh_id
+from shared.cli.plain import as_json as written
 from shared.cli.problem import Problem
 from shared.cli.render import table
 from shared.cli.where import Data, locate
@@ -31,7 +32,7 @@ def list_(as_json: Json = False, data: Data = None) -> None:
     found = [_line(heard) for heard in asyncio.run(_all(data))]
     if as_json:
         for line in found:
-            typer.echo(json.dumps(line, ensure_ascii=False))
+            typer.echo(written(line))
         return
     rows = [[str(d["number"]), d["stage"], d["subject"], d["error"], d["reason"]] for d in found]
     columns = ["number#", "stage", "subject", "error", "reason"]
@@ -55,7 +56,7 @@ def show(
     heard = asyncio.run(read())
     payload = _letter(heard).payload.decode(errors="replace")
     shown = _line(heard) | {"payload": _parsed(payload)}
-    typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    typer.echo(written(shown, indent=2))
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,9 +15,12 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from shared.cli.adding import Desk, Paper, Result
 from shared.cli.client import connected
+from shared.cli.plain import as_json as written
+from shared.cli.plain import line, lines
 from shared.cli.problem import Problem
 from shared.cli.render import table
 from shared.cli.web import fetch
@@ -86,7 +88,7 @@ async def _add(
                 results.append(result)
                 bar.advance(task)
                 if as_json:
-                    typer.echo(json.dumps(asdict(result), ensure_ascii=False))
+                    typer.echo(written(asdict(result)))
     return results
 
 
@@ -217,14 +219,18 @@ def search(
     query = _query(question, limit, method, collection, audience)
     answer = asyncio.run(_search(locate(data), query))
     if as_json:
-        typer.echo(answer.model_dump_json())
+        typer.echo(written(answer.model_dump(mode="json")))
         return
-    console = Console()
+    _show(Console(), answer)
+
+
+def _show(console: Console, answer: SearchAnswer) -> None:
     for rank, passage in enumerate(answer.passages, 1):
         place = f", p. {passage.page}" if passage.page else ""
-        heading = " > ".join(passage.heading_path)
-        console.print(f"[bold]{rank}.[/] {passage.title}{place} [dim]{heading}[/]", highlight=False)
-        console.print(f"   {passage.text[:300]}", markup=False, highlight=False)
+        heading = line(" > ".join(passage.heading_path), "dim")
+        title = line(f"{passage.title}{place} ")
+        console.print(Text.assemble((f"{rank}. ", "bold"), title, heading))
+        console.print(lines(f"   {passage.text[:300]}"))
     console.print(f"[dim]{len(answer.passages)} passages, evidence {answer.evidence:.2f}[/]")
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from shared.cli.outcomes import outcome_of
+from shared.cli.plain import as_json as written
+from shared.cli.plain import line
 from shared.cli.problem import Problem
 from shared.cli.render import panel, table
 from shared.cli.web import fetch
@@ -41,7 +43,7 @@ def drafts(
     url = f"{locate(data).url('feedback')}/v1/drafts"
     found = fetch("GET", url, status=status, mailbox=mailbox, limit=limit)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(written(found))
         return
     rows = [
         [
@@ -71,11 +73,12 @@ def show(
     base = f"{locate(data).url('feedback')}/v1/drafts"
     found = fetch("GET", f"{base}/{_full(draft, base)}")
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(written(found))
         return
     console = Console()
     mail = (found["ready"] or found["declined"])["mail"]
-    console.print(f"[bold]{mail['subject']}[/] · {found['status']} {found['status_detail']}")
+    state = f" · {found['status']} {found['status_detail']}"
+    console.print(Text.assemble(line(mail["subject"], "bold"), line(state)))
     console.print(panel(_outcome(found)))
 
 

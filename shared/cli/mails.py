@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from shared.cli.client import connected
+from shared.cli.plain import as_json as written
 from shared.cli.problem import Problem
 from shared.cli.render import panel
 from shared.cli.sending import Letter, Post
@@ -59,7 +59,7 @@ async def _post(
         for letter in letters:
             posted = await post.hand_in(letter)
             told = {"mail_id": str(posted.mail), "file": letter.name}
-            typer.echo(json.dumps(told, ensure_ascii=False) if as_json else posted.mail)
+            typer.echo(written(told) if as_json else posted.mail)
     return True
 
 
@@ -72,7 +72,7 @@ async def _follow(
         async for outcome in post.follow(letters):
             fine = fine and outcome["outcome"] not in FAILED
             if as_json:
-                typer.echo(json.dumps(outcome, ensure_ascii=False))
+                typer.echo(written(outcome))
             else:
                 console.print(panel(outcome))
     return fine

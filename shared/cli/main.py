@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from shared.cli import dead, documents, drafts, mails, operate, status
+from shared.cli.plain import lines
 from shared.cli.problem import Problem
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ def main() -> None:
     try:
         app()
     except Problem as problem:
-        told = Text.assemble(("sourcier: ", "red"), str(problem))
+        told = Text.assemble(("sourcier: ", "red"), lines(problem))
         Console(stderr=True).print(told, soft_wrap=True)
         sys.exit(problem.status)
     except KeyboardInterrupt:

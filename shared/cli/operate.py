@@ -16,6 +16,7 @@ import typer
 
 from shared import admin, settings
 from shared.cli.client import connected
+from shared.cli.plain import line
 from shared.cli.problem import Problem
 from shared.cli.web import fetch
 from shared.cli.where import Data, configured, data_folder, locate, running_state
@@ -94,7 +95,7 @@ def apply(data: Data = None) -> None:
     Example: `sourcier topology apply`
     """
     for change in _topology(data, admin.apply):
-        typer.echo(change)
+        typer.echo(line(change).plain)
     typer.echo("the broker is as the topology says")
 
 
@@ -106,7 +107,7 @@ def check(data: Data = None) -> None:
     """
     found = _topology(data, admin.check)
     for difference in found:
-        typer.echo(difference)
+        typer.echo(line(difference).plain)
     if found:
         raise typer.Exit(1)
     typer.echo("the broker is as the topology says")

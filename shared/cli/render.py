@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.cli.outcomes import Outcome
+from shared.cli.plain import line, lines
 
 COLOURS = {"draft": "green", "declined": "yellow", "skipped": "blue", "dead": "red", "none": "red"}
 
@@ -21,7 +22,7 @@ def panel(outcome: Outcome) -> Panel:
     seconds = outcome["timings"].get("total")
     return Panel(
         Group(*_draft(outcome)) if kind == "draft" else Group(*_reason(outcome)),
-        title=f"[{colour}]{kind}[/]  {outcome.get('file', '')}",
+        title=Text.assemble((kind, colour), "  ", line(outcome.get("file", ""))),
         title_align="left",
         subtitle=None if seconds is None else f"{seconds:.2f} s",
         subtitle_align="right",
@@ -30,36 +31,45 @@ def panel(outcome: Outcome) -> Panel:
 
 
 def _draft(outcome: Outcome) -> list[RenderableType]:
-    lines: list[RenderableType] = [Text(outcome["text"])]
+    parts: list[RenderableType] = [lines(outcome["text"])]
     if outcome["sources"]:
-        lines += [Text("\nSources", style="bold"), *(_source(s) for s in outcome["sources"])]
+        parts += [Text("\nSources", style="bold"), *(_source(s) for s in outcome["sources"])]
     for question in outcome.get("unanswered", []):
-        lines.append(Text(f"Sans réponse dans les documents : {question}", style="yellow"))
-    return lines
+        parts.append(line(f"Sans réponse dans les documents : {question}", "yellow"))
+    return parts
 
 
 def _source(source: dict[str, Any]) -> Text:
     place = f", p. {source['page']}" if source["page"] else ""
     heading = f" — {source['heading']}" if source["heading"] else ""
-    line = Text.assemble((f"[{source['number']}] ", "bold cyan"), source["title"], place, heading)
+    told = line(f"{source['title']}{place}{heading}")
+    told = Text.assemble((f"[{source['number']}] ", "bold cyan"), told)
     if source["url"]:
-        line.append(f"\n    {source['url']}", style="dim")
-    return line
+        told.append("\n    ").append(line(source["url"], "dim"))
+    return told
 
 
 def _reason(outcome: Outcome) -> list[RenderableType]:
-    lines = [Text.assemble((f"{outcome['reason']}: ", "bold"), outcome["detail"])]
+    told = [Text.assemble(line(f"{outcome['reason']}: ", "bold"), lines(outcome["detail"]))]
     for passage in outcome["passages"][:3]:
-        lines.append(Text(f"  nearest: {passage['title']} — {passage['heading']}", style="dim"))
-    return list(lines)
+        told.append(line(f"  nearest: {passage['title']} — {passage['heading']}", "dim"))
+    return list(told)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-    """A table; columns whose name ends in ``#`` are right-aligned numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", expand=False)
+def table(title: str | Text, columns: list[str], rows: list[list[str]]) -> Table:
+    """A table; columns whose name ends in ``#`` are right-aligned numbers.
+
+    Cells are shown as they stand: one line each, no markup.
+    """
+    made = Table(
+        title=title if isinstance(title, Text) else line(title),
+        title_justify="left",
+        title_style="bold",
+        expand=False,
+    )
     for column in columns:
         number = column.endswith("#")
         made.add_column(column.rstrip("#"), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(line, row))
     return made

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from shared.cli.client import connected
+from shared.cli.plain import as_json as written
+from shared.cli.plain import line
 from shared.cli.problem import Problem
 from shared.cli.render import table
 from shared.cli.web import fetch, readiness
@@ -31,7 +32,7 @@ def status(
     where = locate(data)
     found = _status(where)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(written(found))
     else:
         _print(found)
     if not all(service["ready"] for service in found["services"]):
@@ -105,11 +106,9 @@ def _print(found: dict[str, Any]) -> None:
 def _print_index(console: Console, found: dict[str, Any]) -> None:
     for each in (found["index"] or {}).get("embeddings", []):
         serving = "serving" if each["embedding"] == found["index"]["serving"] else "filling"
-        console.print(
-            f"index {each['embedding']} ({serving}): "
-            f"{each['documents']} documents, {each['passages']} passages"
-        )
+        told = f"{each['documents']} documents, {each['passages']} passages"
+        console.print(line(f"index {each['embedding']} ({serving}): {told}"))
     outcomes = (found["feedback"] or {}).get("outcomes") or {}
     if outcomes:
         told = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-        console.print(f"e-mails: {told}")
+        console.print(line(f"e-mails: {told}"))
