@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from services.embed.cache import VectorCache
 from services.embed.dispatch import Vectors
 from services.embed.files import passage_texts, read_chunks, write_vectors
 from services.embed.fingerprints import EmbeddingRecipe
@@ -57,6 +58,7 @@ class EmbedService:
         self._clock = clock
         self._timer = timer
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self._recent = VectorCache(recipe.dimension)
 
     async def embed_document(self, event: DocumentChunked) -> DocumentEmbedded | None:
         """Write the vector file of the chunks; None when the document was removed meanwhile.
@@ -121,13 +123,25 @@ class EmbedService:
     async def _vectors(
         self, texts: Sequence[str], kind: Kind, *, sparse: bool
     ) -> tuple[QuestionVectors, ...]:
-        dense = await self._encoded(texts, kind, urgent=True)
+        dense = await self._recalled(texts, kind)
         empty = SparseVector(indices=(), values=())
         weights = self._sparse.encode(texts, kind) if sparse else [empty] * len(texts)
         return tuple(
             QuestionVectors(dense=tuple(round(x, DIGITS) for x in row), sparse=terms)
             for row, terms in zip(dense.tolist(), weights, strict=True)
         )
+
+    async def _recalled(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """Like `_encoded`; texts that were asked for lately are not encoded again."""
+        keys = [(kind, text) for text in texts]
+        known = self._recent.find(keys)
+        new = [key for key in dict.fromkeys(keys) if key not in known]
+        if new:
+            dense = await self._encoded([text for _, text in new], kind, urgent=True)
+            known |= dict(zip(new, dense, strict=True))
+            self._recent.keep({key: known[key] for key in new})
+        rows = np.array([known[key] for key in keys], dtype=np.float32)
+        return rows.reshape(len(keys), self._recipe.dimension)
 
     async def _encoded(self, texts: Sequence[str], kind: Kind, *, urgent: bool) -> Vectors:
         recipe = self._recipe

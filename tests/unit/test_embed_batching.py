@@ -27,6 +27,11 @@ def test_lengths_fall_from_batch_to_batch(lengths: list[int]) -> None:
     assert ordered == sorted(lengths, reverse=True)
 
 
+def test_short_sentences_are_not_padded_to_a_long_one() -> None:
+    assert plan([60, 58, 55, 10, 9, 8], 1024, 64) == [[0, 1, 2], [3, 4, 5]]
+    assert plan([30, 28, 26, 22], 1024, 64) == [[0, 1, 2, 3]]
+
+
 def test_padding_is_small_for_mixed_lengths() -> None:
     lengths = [20, 500] * 50
     batches = plan(lengths, 2000, 64)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.embed.adapters.bm25 import FrenchBm25
+from services.embed.cache import VectorCache
 from services.embed.dispatch import Dispatcher
 from services.embed.files import COLUMNS
 from services.embed.fingerprints import EmbeddingRecipe
@@ -217,6 +218,26 @@ async def test_requests_are_answered_as_queries_or_passages(world: World) -> Non
     other = await world.service.answer(EmbedQuery(texts=asked.texts, kind="passage", sparse=False))
     assert other.vectors[0].dense != found.vectors[0].dense
     assert other.vectors[0].sparse.indices == ()
+
+
+async def test_texts_asked_for_again_are_not_encoded_again(world: World) -> None:
+    first = await world.service.answer(EmbedQuery(texts=("études", "prêts")))
+    assert world.encoder.texts == 2
+    again = await world.service.answer(EmbedQuery(texts=("dossier", "prêts", "études", "dossier")))
+    assert world.encoder.texts == 3
+    assert again.vectors[1:3] == first.vectors[::-1]
+    assert again.vectors[0] == again.vectors[3] != again.vectors[1]
+
+
+def test_the_cache_forgets_what_was_unused_for_longest() -> None:
+    cache = VectorCache(dimension=2, size=16)
+    batch = np.eye(2, dtype=np.float32)
+    cache.keep({("query", "a"): batch[0], ("query", "b"): batch[1]})
+    batch[:] = 7
+    assert cache.find([("query", "a")])["query", "a"].tolist() == [1, 0]
+    cache.keep({("passage", "a"): batch[1]})
+    kept = cache.find([("query", "a"), ("query", "b"), ("passage", "a")])
+    assert list(kept) == [("query", "a"), ("passage", "a")]
 
 
 async def test_a_vector_that_is_not_finite_names_its_text(world: World) -> None:
