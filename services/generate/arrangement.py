@@ -63,12 +63,6 @@ def _statements(pool: Pool, numbers: Sequence[int], question: str) -> list[Engin
 def _text(unit: Unit, question: str, asked: frozenset[str]) -> str:
     if unit.kind == "list":
         return shortened(unit, lambda item: len(asked & frozenset(terms(item))))
-    if unit.verdict and not _answers_heading(unit, asked):
+    if unit.verdict and not unit.answers_heading(asked):
         return unit.without_verdict()
     return unit.text
-
-
-def _answers_heading(unit: Unit, asked: frozenset[str]) -> bool:
-    """« Oui. » answers the heading above it: it is kept only when the question is the same."""
-    heading = frozenset(terms(unit.context))
-    return bool(asked) and len(asked & heading) >= 0.6 * len(asked)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from services.generate.french import fold
+from services.generate import sentences
+from services.generate.french import fold, terms
 from services.generate.units import Unit
 
 _MONTHS = (
@@ -86,6 +87,10 @@ _AND = re.compile(
 _DISCLAIMS = re.compile(
     r"\bsont (?:generales?|inventee?s?|fictifs?|fictives?|illustratifs?|illustratives?)\b"
     r"|^document illustratif|pour la demonstration"
+    # Captions, and letters that repeat what they answer.
+    r"|^(?:tableau|figure|graphique|annexe) \d{1,2}\b|^seule?s? (?:faits?|la section)\b"
+    r"|^(?:le|les|ce) (?:tableaux?|schemas?|graphiques?) (?:suivant|ci-)"
+    r"|^vous (?:nous )?(?:demandez|interrogez|avez demande)\b"
 )
 _ABOUT_ITSELF = re.compile(
     r"^(?:(?:ce|le present|cette|la presente|les)?\s*(?:document|page|fiche|note|brochure|guide"
@@ -95,6 +100,9 @@ _ABOUT_ITSELF = re.compile(
     r"|source\s*:)"
     r"|\bcliqu(?:er|ez|ant)\b|\bci-(?:contre|dessous|apres)\b.{0,12}$"
 )
+
+_LEAST_FACET = 2
+"""Content words that each question of a sentence must have to be answered on its own."""
 
 
 def kinds(question: str) -> frozenset[str]:
@@ -114,6 +122,12 @@ def fits(wanted: frozenset[str], unit: Unit) -> float:
     return min(1.0, shown / len(wanted))
 
 
+def last_sentence(question: str) -> str:
+    """The sentence that asks, without what the e-mail told before it."""
+    pieces = [piece for line in question.splitlines() for piece in sentences.split(line)]
+    return next((piece for piece in reversed(pieces) if sentences.is_question(piece)), question)
+
+
 def speaks_of_itself(unit: Unit) -> bool:
     """Whether the sentence is about the document or the page instead of its matter."""
     return bool(_ABOUT_ITSELF.search(fold(unit.text)))
@@ -130,5 +144,6 @@ def facets(question: str) -> list[str]:
     The whole question alone when it is one.
     """
     pieces = [piece.strip(" ,?\u00a0\u202f") for piece in _AND.split(question)]
-    enough = [piece for piece in pieces if len(piece.split()) >= 2]
-    return enough if len(enough) > 1 else [question]
+    # « … et jusqu'à quel total ? » says too little to look for it alone.
+    whole = all(len(terms(piece)) >= _LEAST_FACET for piece in pieces)
+    return pieces if whole and len(pieces) > 1 else [question]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,13 +21,14 @@ _UNDER_HEADING = 0.4
 class Pool:
     """All units of the passages given, with their terms; built once for an e-mail.
 
-    ``own``: what a unit itself says; ``around``: what frames it (headings, column names, the
+    ``own``: what a unit itself says; ``items``: of a list, what each item says; ``around``: what frames it (headings, column names, the
     items of a list beside its lead); ``headings``: the headings alone.
     """
 
     units: Sequence[Unit]
     titles: Sequence[frozenset[str]]
     own: Sequence[frozenset[str]]
+    items: Sequence[tuple[frozenset[str], ...]]
     around: Sequence[frozenset[str]]
     headings: Sequence[frozenset[str]]
     bigrams: Sequence[frozenset[tuple[str, str]]]
@@ -45,6 +46,7 @@ class Pool:
             units=units,
             titles=[frozenset(terms(title)) for title in titles],
             own=own,
+            items=[_items(unit) for unit in units],
             around=[
                 found | frozenset(terms(_frame(unit)))
                 for unit, found in zip(units, headings, strict=True)
@@ -53,6 +55,16 @@ class Pool:
             bigrams=[frozenset(pairwise(found)) for found in listed],
             idf={t: math.log(1 + (total - n + 0.5) / (n + 0.5)) for t, n in counts.items()},
         )
+
+    def says(self, index: int, asked: Set[str]) -> Set[str]:
+        """Those words of a question that the unit says: of a list its lead and the best item."""
+        held = asked & self.own[index]
+        best = max(
+            (asked & item for item in self.items[index]),
+            key=lambda found: sum(map(self.weight, sorted(found))),
+            default=frozenset[str](),
+        )
+        return held | best
 
     def weight(self, term: str) -> float:
         """IDF of a term; one that no unit holds weighs as the rarest."""
@@ -64,6 +76,10 @@ def _own_text(unit: Unit) -> str:
     if unit.kind == "list":
         return unit.lead
     return " ".join(unit.items) if unit.kind == "row" else unit.text
+
+
+def _items(unit: Unit) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(terms(item)) for item in unit.items) if unit.kind == "list" else ()
 
 
 def _frame(unit: Unit) -> str:
@@ -80,7 +96,11 @@ def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, 
     scores: dict[int, float] = {}
     for index in candidates:
         title = pool.titles[pool.units[index].passage]
-        held = sum(_share(pool, index, title, term) * pool.weight(term) for term in set(asked))
+        said = pool.says(index, set(asked))
+        held = sum(
+            pool.weight(term) * (1.0 if term in said else _share(pool, index, title, term))
+            for term in set(asked)
+        )
         phrase = len(pairs & pool.bigrams[index]) / len(pairs) if pairs else 0.0
         answers = _UNDER_HEADING * _under_heading(pool, index, set(asked), whole)
         scores[index] = min(1.0, held / whole + 0.15 * phrase + answers)
@@ -91,7 +111,7 @@ def said_itself(pool: Pool, question: str, index: int) -> float:
     """Share of the question's words, weighted by IDF, that stands in the unit itself."""
     asked = set(terms(question))
     whole = sum(pool.weight(term) for term in asked) or 1.0
-    return sum(pool.weight(term) for term in asked & pool.own[index]) / whole
+    return sum(pool.weight(term) for term in pool.says(index, asked)) / whole
 
 
 def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> float:
@@ -111,9 +131,7 @@ def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> flo
 
 
 def _share(pool: Pool, index: int, title: frozenset[str], term: str) -> float:
-    """How much a word of the question counts that stands in the unit, around it, in the title."""
-    if term in pool.own[index]:
-        return 1.0
+    """How much a word of the question counts that stands around the unit or in the title."""
     if term in pool.around[index]:
         return _CONTEXT
     return _TITLE if term in title else 0.0

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.generate import asking, ranges
+from services.generate.french import terms
 from services.generate.pool import Pool, by_words, said_itself
+from services.generate.units import Unit
 
 MAX_UNITS = 4
 MAX_CHARS = 900
-_KEEP = 0.72
+_KEEP = 0.76
 """Share of the best unit's matter that a further unit must reach…"""
 _KEEP_NEXT = 0.55
 """… and one that stands next to a chosen unit."""
+_LEAST_FIRST = 0.5
+"""Share of the most matter that any unit must reach: rank and kind do not make an answer."""
 _ALONE = 240
 """Characters up to which a sentence alone is followed by the next one of its paragraph."""
 _SAME = 0.75
 """Overlap of words beyond which two units say the same."""
+_ASKING = 0.35
+"""Share of the asking sentence's own words where the question carries what was told before."""
 _SIZE = 0.15
 """For naming the very size asked about (« une commune de 3 200 habitants »)."""
 _ASIDE = 0.4
@@ -65,7 +71,7 @@ class Weights:
 
 
 FRENCH = Weights()
-FOREIGN = Weights(words=0.14, vector=0.58, rank=0.20, kind=0.08)
+FOREIGN = Weights(words=0.14, vector=0.66, rank=0.12, kind=0.08)
 """For questions in another language than the documents: few words are shared."""
 
 
@@ -89,23 +95,34 @@ def score(
     ranks: Mapping[int, int],
     cosines: Mapping[int, float] | None = None,
     weights: Weights = FRENCH,
+    background: str = "",
 ) -> list[Scored]:
     """Units for one question, best first.
 
     ``ranks``: rank (0 best) of each passage that found the question; other passages are left
-    out. ``cosines``: by unit number, for the units that were compared as vectors.
+    out. ``cosines``: by unit number, for the units that were compared as vectors;
+    ``background``: the e-mail's own text, for a size that the question leaves out.
     """
     candidates = [i for i, unit in enumerate(pool.units) if unit.passage in ranks]
+    asking_it = asking.last_sentence(question)
     words = by_words(pool, question, candidates)
+    if asking_it != question:
+        # What the e-mail told before sets the scene; the answer is to what it asks.
+        asked_words = by_words(pool, asking_it, candidates)
+        words = {i: words[i] + _ASKING * (asked_words[i] - words[i]) for i in candidates}
     own = {index: said_itself(pool, question, index) for index in candidates}
     near = _spread(cosines or {})
-    wanted = asking.kinds(question)
-    sizes = ranges.bands(question)
+    wanted = asking.kinds(asking_it)
+    asked = frozenset(terms(asking_it))
+    sizes = _sizes(pool, candidates, ranges.bands(question) or ranges.bands(background))
+    tables = {pool.units[index].lead for index, right in sizes.items() if right} - {""}
     found = []
     for index in candidates:
         unit = pool.units[index]
-        right_size = ranges.agree(sizes, ranges.bands(unit.text)) if sizes else None
-        if asking.disclaims(unit) or right_size is False:
+        right_size = sizes.get(index)
+        # Where one row of a table is for the size asked about, the others are for other askers.
+        other_row = unit.kind == "row" and unit.lead in tables and not right_size
+        if asking.disclaims(unit) or right_size is False or other_row or _cut_off(unit, asked):
             continue
         match = words[index]
         if cosines:
@@ -115,10 +132,30 @@ def score(
         matter += _SIZE if right_size else 0.0
         matter *= _ASIDE if asking.speaks_of_itself(unit) else 1.0
         rank = weights.rank / (1 + 0.5 * ranks[unit.passage])
-        total = matter + rank + weights.kind * asking.fits(wanted, unit)
+        total = matter + rank + weights.kind * asking.fits(wanted, _as_quoted(unit, asked))
         cosine = cosines.get(index) if cosines else None
         found.append(Scored(index, match, total, cosine, own[index], matter))
     return sorted(found, key=lambda s: (-s.total, s.unit))
+
+
+def _sizes(
+    pool: Pool, candidates: Sequence[int], asked: list[ranges.Band]
+) -> dict[int, bool]:
+    """Whether a unit is for the size asked about, for the units that name such a size."""
+    told = {index: ranges.agree(asked, ranges.bands(pool.units[index].text)) for index in candidates}
+    return {index: right for index, right in told.items() if right is not None}
+
+
+def _as_quoted(unit: Unit, asked: frozenset[str]) -> Unit:
+    """The unit without the « Oui. » that another question got."""
+    if not unit.verdict or unit.answers_heading(asked):
+        return unit
+    return replace(unit, text=unit.without_verdict())
+
+
+def _cut_off(unit: Unit, asked: frozenset[str]) -> bool:
+    """Whether the unit goes on from a « Oui » that another question got."""
+    return unit.verdict and not unit.answers_heading(asked) and not unit.without_verdict()
 
 
 def _spread(cosines: Mapping[int, float]) -> dict[int, float]:
@@ -138,15 +175,24 @@ def choose(
 
     ``taken``: units already quoted, not to be said again; ``most``: how many units at the most.
     """
-    if not ranking or not _bears(ranking[0]):
+    bearing = [scored for scored in ranking if _bears(scored)]
+    most_matter = max((scored.matter for scored in bearing), default=0.0)
+    left = [
+        scored
+        for scored in bearing
+        if scored.matter >= _LEAST_FIRST * most_matter and not _said(pool, scored.unit, taken)
+    ]
+    if not left:
         return []
     known = {scored.unit for scored in ranking}
-    best = max(ranking[0].matter, 1e-9)
+    best = max(left[0].matter, 1e-9)
+    ranking = left
     chosen: list[int] = []
     for scored in ranking:
         touching = _touches(pool, chosen, scored.unit)
         bar = (_KEEP_NEXT if touching else _KEEP) * best
-        if chosen and (scored.matter < bar or not _bears(scored)):
+        lesser = scored.matter < bar or _lesser_row(pool, scored, ranking)
+        if chosen and lesser:
             continue
         group = _with_antecedent(pool, scored.unit, known)
         new = [unit for unit in group if unit not in chosen]

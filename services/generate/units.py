@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from services.generate import blocks, rows, sentences
 from services.generate.blocks import Block
+from services.generate.french import terms
 
 MAX_ITEMS = 7
 MAX_CHARS = 700
@@ -17,6 +18,8 @@ ELLIPSIS_ITEM = "– […]"
 """Closes a list that is not quoted whole."""
 
 _VERDICT = re.compile(r"^(?:Oui|Non)\s*[.,:!]\s+(?=\S)")
+# « Oui, si … » is no sentence without its « Oui ».
+_BARE_VERDICT = re.compile(r"^(?:Oui|Non)\s*[.!]\s+(?=\S)")
 # A footnote would be taken for a citation mark of ours.
 _FOOTNOTE = re.compile(r"[ \u00a0]?\[(?:\d{1,3}|[a-z])\]")
 _LOOSE_MARK = re.compile(r" +([,)]|\.(?!\.))")
@@ -48,8 +51,13 @@ class Unit:
         return bool(_VERDICT.match(self.text))
 
     def without_verdict(self) -> str:
-        """The text after « Oui. » or « Non. »."""
-        return capitalised(_VERDICT.sub("", self.text))
+        """The text after « Oui. » or « Non. »; empty when it goes on (« Oui, si … »)."""
+        rest = _BARE_VERDICT.sub("", self.text)
+        return capitalised(rest) if rest != self.text else ""
+
+    def answers_heading(self, asked: Set[str]) -> bool:
+        """Whether a question of these terms is the heading's own, which « Oui. » answers."""
+        return bool(asked) and len(asked & frozenset(terms(self.context))) >= 0.6 * len(asked)
 
 
 def of_passage(

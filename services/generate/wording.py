@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from services.generate import asking
 from services.generate.answer import Language
 from services.generate.french import fold
 
@@ -61,7 +62,7 @@ def french_quotes() -> str:
 
 def quoted(question: str, number: int, language: Language) -> str:
     """« votre question « … » », or its rank when quoting it would not be safe or readable."""
-    plain = " ".join(question.split())
+    plain = " ".join(asking.last_sentence(question).split())
     plain = _POLITE_LEAD.sub("", plain) or plain
     if _UNSAFE.search(plain) or not plain.endswith("?") or len(plain) > MAX_QUOTED:
         ordinals = _ORDINALS[language]

@@ -47,8 +47,15 @@ _ANAPHORA = re.compile(
     r"|what about|also|still)\b",
     re.IGNORECASE,
 )
-# "pour les remplacer": a pronoun before an infinitive.
-_PRONOUN = re.compile(r"\b(?:(?:pour|à|de) les|d[e'] ?l[ea']) ?\w+(?:er|ir)\b", re.IGNORECASE)
+# "pour les remplacer", "l'inclure", "la faire voter": a pronoun before an infinitive; and what
+# takes the place of something named before.
+_PRONOUN = re.compile(
+    r"\b(?:(?:pour|à|de) les|d[e'] ?l[ea']) ?\w+(?:er|ir)\b"
+    r"|(?:\b(?:pour|à|de|comment|peut|doit|faire)|-(?:je|on|nous|vous|il|elle|ils|elles)) "
+    r"(?:(?:la|les|lui|leur) \w+(?:er|ir)\b|l['’]\w+(?:er|ir|re)\b)"
+    r"|\bà la place\b",
+    re.IGNORECASE,
+)
 # A request that names nothing: it stands for the sentence before it.
 _CONTENTLESS = re.compile(
     r"^\W*(?:(?:pouvez|pourriez)-vous (?:svp |s'il vous plaît )?(?:me |nous |m'|bien )*"
@@ -63,6 +70,22 @@ _CONTENTLESS = re.compile(
     re.IGNORECASE,
 )
 _SHORT_QUESTION_WORDS = 14
+_LITTLE_MATTER = 4
+"""Words that name something, up to which a question is not understood alone."""
+_LONG_TOLD = 300
+_NAMES_NOTHING = frozenset(
+    """
+    alors après aucun aura aurait aussi aux avant avec avez avoir avons bien car ces cet cette chez
+    combien comment connaître dans depuis des dire doit doivent dois devons dont elle elles encore
+    entre est être eux faire fait faudrait faut indiquer ici ils jusqu jusque les leur leurs lui
+    mais merci mes moins mon nos notre nous ont par pas peut peuvent peux plus possible pour
+    pourquoi pourrait pourrions pourriez pouvez pouvons préciser puis puisse quand que quel quelle
+    quelles quels qui quoi sans savoir sera serait ses seulement son sont souhaite souhaiterais
+    souhaitons sur tous tout toute toutes très une vers voici vos votre voudrais voudrions vous
+    about and any are can could does for from have how into is long many may much our please
+    should that the their there they this what when where which who will with would you your
+    """.split()
+)
 _PREFIXES = re.compile(
     r"^\s*(?:(?:re|ré|rép|réf|tr|fw|fwd|aw|wg|rv|i)\s?(?:\[\d+\])?\s?:|\[[^\]]{1,40}\])\s*",
     re.IGNORECASE,
@@ -90,13 +113,13 @@ _EMPTY_SUBJECT = re.compile(
 def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
     """The questions of a mail, at most six, in its order; () only when it says nothing at all.
 
-    Direct and indirect questions, each preceded by the sentence it leans on when it is too short
-    to be understood alone; the items of an announced list one by one. A mail without one gives its
+    Direct and indirect questions, each preceded by the sentence it leans on, or by what the mail
+    told before (at first its subject), when it is not understood alone; the items of an announced list one by one. A mail without one gives its
     subject when that asks, else its whole text with the subject before it.
     """
     title = meaningful_subject(subject)
     new_text = new_text[:MAX_READ_CHARS]
-    found = _in_text(new_text)
+    found = _in_text(new_text, "" if is_reply(subject) else title)
     if found:
         return found
     body = _whole(new_text)
@@ -132,9 +155,9 @@ def language(text: str) -> str:
     return code if float(best["score"]) >= _MIN_LANGUAGE_SCORE and len(code) == 2 else "fr"
 
 
-def _in_text(text: str) -> tuple[str, ...]:
+def _in_text(text: str, title: str) -> tuple[str, ...]:
     found: list[str] = []
-    before = lead = ""
+    before = told = lead = ""
     before_asks = False
     for sentence, is_item in _sentences(text):
         if _GREETING.match(sentence) or is_courtesy(sentence):
@@ -142,24 +165,41 @@ def _in_text(text: str) -> tuple[str, ...]:
         if is_item and lead:
             found.append(f"{lead} {sentence.rstrip(' ;,')}")
             continue
-        lead = sentence if sentence.endswith(":") and is_request(sentence) else ""
-        if is_request(sentence) and not lead:
-            asked = _with_context(before, sentence)
+        asks = is_request(sentence)
+        lead = sentence if sentence.endswith(":") and asks else ""
+        if asks and not lead:
+            asked = _with_context(before, "" if is_item else told or title, sentence)
             if not (_CONTENTLESS.match(sentence) and (not before or before_asks)):
                 found.append(asked)
-        before, before_asks = sentence, is_request(sentence)
+        before, before_asks = sentence, asks
+        told = told if asks or is_item else sentence
     if lead and not found:
         found.append(lead)
     cut = (_cut(question, MAX_QUESTION_CHARS) for question in found)
     return tuple(dict.fromkeys(cut))[:MAX_QUESTIONS]
 
 
-def _with_context(before: str, question: str) -> str:
+def _with_context(before: str, told: str, question: str) -> str:
+    """The question after the sentence it leans on, or after what was ``told`` when it says little.
+
+    « Quel taux doit-il appliquer ? » is about what the mail told just before.
+    """
     short = len(question.split()) <= _SHORT_QUESTION_WORDS
-    leans = _ANAPHORA.search(question) or _PRONOUN.search(question) or _CONTENTLESS.match(question)
-    if before and short and leans and before not in question:
-        return f"{before} {question}"
-    return question
+    leans = _ANAPHORA.search(question) or _CONTENTLESS.match(question)
+    pronoun = _PRONOUN.search(question)
+    # After a comma it may well stand for something that the question itself names.
+    if before and (short and leans or pronoun and "," not in question[: pronoun.start()]):
+        return question if before in question else f"{before} {question}"
+    if not told or _matter(question) > _LITTLE_MATTER or len(told) > _LONG_TOLD:
+        return question
+    return question if told.lower() in question.lower() else f"{told}\n{question}"
+
+
+def _matter(text: str) -> int:
+    """How many words of ``text`` name something."""
+    return sum(
+        len(word) > 2 and word not in _NAMES_NOTHING for word in re.findall(r"\w+", text.lower())
+    )
 
 
 def _sentences(text: str) -> list[tuple[str, bool]]:

@@ -118,8 +118,11 @@ class SearchService:
         mail, embedding = event.data.mail, event.data.embedding
         scope = Scope(mail.audiences, mail.collections)
         vectors, limit, method = event.data.vectors, self._settings.passages, self._settings.method
-        found = await self._search(vectors, scope, embedding, method, limit)
-        each = self._evidence(vectors, found, lexical=mail.language == evidence.LANGUAGE)
+        lexical = mail.language == evidence.LANGUAGE
+        # Words of another language meet by accident only.
+        how: Method = method if lexical else "dense"
+        found = await self._search(vectors, scope, embedding, how, limit)
+        each = self._evidence(vectors, found, lexical=lexical)
         data = ContextRetrievedData(
             mail=mail,
             passages=tuple(map(to_passage, fuse(found, limit))),

@@ -15,8 +15,8 @@ def test_two_direct_questions_in_order() -> None:
         "l'étude préalable ? Quelle est la durée maximale du prêt ?\n\nMerci d'avance."
     )
     assert find_questions("Rénovation", text) == (
-        "Le programme finance-t-il l'étude préalable ?",
-        "Quelle est la durée maximale du prêt ?",
+        "Notre commune rénove son école primaire.\nLe programme finance-t-il l'étude préalable ?",
+        "Notre commune rénove son école primaire.\nQuelle est la durée maximale du prêt ?",
     )
 
 
@@ -40,7 +40,7 @@ def test_two_direct_questions_in_order() -> None:
     ],
 )
 def test_indirect_questions(sentence: str) -> None:
-    text = f"Bonjour,\n\nNotre commune compte 3 200 habitants. {sentence}\nL'école date de 1974."
+    text = f"Bonjour,\n\n{sentence}\nL'école date de 1974."
     assert find_questions("", text) == (sentence,)
 
 
@@ -75,6 +75,39 @@ def test_a_short_anaphoric_question_gets_the_sentence_before() -> None:
 )
 def test_questions_that_lean_on_the_sentence_before(text: str) -> None:
     assert find_questions("", text) == (text,)
+
+
+@pytest.mark.parametrize(
+    ("told", "question"),
+    [
+        ("Mon artisan pose des fenêtres dans une maison ancienne.", "Quel taux doit-il appliquer ?"),
+        ("J'ai 76 ans et de petits revenus.", "Puis-je être exonérée de la taxe foncière ?"),
+        ("Ma facture d'eau a doublé.", "À qui dois-je m'adresser pour vérifier mon compteur ?"),
+    ],
+)
+def test_a_question_that_says_little_comes_after_what_was_told(told: str, question: str) -> None:
+    assert find_questions("", f"Bonjour,\n\n{told}\n\n{question}") in (
+        (f"{told}\n{question}",),
+        (f"{told} {question}",),
+    )
+
+
+def test_a_question_that_says_enough_stands_alone() -> None:
+    question = "Combien d'années au maximum pour rembourser un emprunt de travaux d'isolation ?"
+    assert find_questions("Prêt", f"Nous sommes une petite commune. {question}") == (question,)
+
+
+def test_the_subject_sets_the_scene_of_a_first_question_unless_it_is_a_replys() -> None:
+    assert find_questions("Label RGE", "Comment l'obtenir ?") == ("Label RGE\nComment l'obtenir ?",)
+    assert find_questions("Re: Label RGE", "Comment faire ?") == ("Comment faire ?",)
+
+
+def test_a_pronoun_is_explained_by_the_sentence_before_unless_the_question_does() -> None:
+    told = "Notre gymnase est utilisé par le collège et le soir par les clubs de la commune."
+    asked = "À partir de quelle part d'occupation par les élèves pouvons-nous l'inclure au projet ?"
+    assert find_questions("", f"{told} {asked}") == (f"{told} {asked}",)
+    asked = "La délibération doit-elle être votée au dépôt, ou pouvons-nous l'envoyer plus tard ?"
+    assert find_questions("", f"{told} {asked}") == (asked,)
 
 
 def test_a_request_without_content_after_a_question_adds_nothing() -> None:

@@ -140,7 +140,7 @@ def _score(
 ) -> list[Scored]:
     weights = FRENCH if request.language == "fr" else FOREIGN
     ranks = _ranks(request.passages, facet.question)
-    return selection.score(pool, facet.text, ranks, cosines, weights)
+    return selection.score(pool, facet.text, ranks, cosines, weights, request.mail.new_text)
 
 
 def _ranks(passages: Sequence[Passage], question: int) -> dict[int, int]:
