@@ -20,7 +20,7 @@ from rich.text import Text
 
 from deploy.local.process import spawn, tail
 from deploy.local.stack import SERVICES
-from shared.cli.adding import Desk, Paper, Result
+from shared.cli.adding import FAILED, Desk, Paper, Result
 from shared.cli.client import connected
 from shared.cli.documents import progress
 from shared.cli.outcomes import Outcome
@@ -125,7 +125,7 @@ class Demo:
         chunks = sum(result.chunks for result in results)
         self._say(f"{len(results)} documents read, {chunks} passages")
         for each in results:
-            if each.state in ("rejected", "dead"):
+            if each.state in FAILED:
                 self._console.print(line(f"{each.name}: {each.detail}", "red"))
         return results
 

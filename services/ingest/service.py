@@ -110,12 +110,14 @@ class DocumentIntake:
 
     async def rebuild(self, embedding: str) -> AsyncIterator[DocumentChunked]:
         """`document.chunked` again for every live document, for the index of `embedding`."""
+        # Part of the ids: the broker would drop a second rebuild's events as duplicates.
+        began = self._clock().isoformat()
         async for key in self._objects.keys(catalogue.PREFIX):
             if not catalogue.is_entry(key):
                 continue
             entry = Entry.model_validate_json(await self._objects.get(key))
             if entry.chunked is not None:
-                yield self._again(entry.chunked, embedding)
+                yield self._again(entry.chunked, embedding, began)
 
     async def _read(
         self, submitted: DocumentSubmittedData, data: bytes, identity: UUID, digest: str
@@ -192,7 +194,7 @@ class DocumentIntake:
             subject=str(data.document.document_id),
         )
 
-    def _again(self, data: DocumentChunkedData, embedding: str) -> DocumentChunked:
+    def _again(self, data: DocumentChunkedData, embedding: str, began: str) -> DocumentChunked:
         block = data.document
         version = (block.version.submitted.isoformat(), block.version.sha256)
         return DocumentChunked.make(
@@ -200,7 +202,7 @@ class DocumentIntake:
             subject=str(block.document_id),
             time=self._clock(),
             data=data,
-            id=stable_id("rebuild", str(block.document_id), *version, embedding),
+            id=stable_id("rebuild", str(block.document_id), *version, embedding, began),
         )
 
     def _rejected(

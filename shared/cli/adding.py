@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import mimetypes
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +38,11 @@ IN_FLIGHT = 64
 """Files submitted and not settled yet, at most."""
 SILENCE = 0.25
 """Seconds without news after which we ask whether ingest has passed over something."""
-State = Literal["indexed", "superseded", "unchanged", "rejected", "dead"]
+PATIENCE = 600.0
+"""Seconds without progress after which we stop waiting: the longest a large file takes to embed."""
+State = Literal["indexed", "superseded", "unchanged", "rejected", "dead", "none"]
+"""``none``: nothing was heard of it in time."""
+FAILED: frozenset[State] = frozenset({"rejected", "dead", "none"})
 Key = tuple[str, datetime]
 """What identifies a submission in the events it causes: its name and its time."""
 
@@ -75,17 +80,25 @@ class Submission:
 
 @dataclass
 class Desk:
-    """Submits papers to ``collection`` for ``audience``."""
+    """Submits papers to ``collection`` for ``audience``.
+
+    ``timeout``: seconds without progress on any of them after which the rest has no outcome.
+    """
 
     client: BusClient
     objects: ObjectStore
     collection: str
     audience: str
+    timeout: float = PATIENCE
     _waiting: dict[Key, Submission] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
+    _moved: float = 0.0
 
     async def submit(self, paper: Paper) -> Result | None:
-        """Say ``document.submitted``. Returns a result only for a file that cannot be read."""
+        """Say ``document.submitted``. Returns a result only for a file that cannot be taken."""
+        if not _is_utf8(paper.name):
+            detail = "its name is not UTF-8: rename the file, then add it again"
+            return Result(paper.name, "rejected", code="file-name", detail=detail)
         try:
             content = await asyncio.to_thread(paper.path.read_bytes)
         except OSError as error:
@@ -106,24 +119,43 @@ class Desk:
         submission = Submission(paper, 0)
         self._waiting[(paper.name, data.submitted)] = submission
         submission.sequence = await self.client.say(event)
+        self._moved = time.monotonic()
         return None
 
     async def follow(self, papers: Sequence[Paper]) -> AsyncIterator[Result]:
-        """Submit all and yield each one's result as it is known."""
+        """Submit all and yield each one's result as it is known.
+
+        When nothing moves for ``timeout`` seconds, the rest gets the state ``none``.
+        """
         queue = list(reversed(papers))
         async with self.client.watch(self._wanted()) as heard:
             while queue or self._waiting:
                 while queue and len(self._waiting) < IN_FLIGHT:
                     if failed := await self.submit(queue.pop()):
                         yield failed
-                try:
-                    message = await asyncio.wait_for(heard.get(), SILENCE)
-                except TimeoutError:
-                    for result in await self._unchanged():
+                for result in await self._news(heard):
+                    self._moved = time.monotonic()
+                    yield result
+                if self._waiting and time.monotonic() - self._moved > self.timeout:
+                    for result in self._given_up(queue):
                         yield result
-                    continue
-                if told := self._result(message):
-                    yield told
+                    return
+
+    async def _news(self, heard: asyncio.Queue[Heard]) -> list[Result]:
+        try:
+            message = await asyncio.wait_for(heard.get(), SILENCE)
+        except TimeoutError:
+            return await self._unchanged()
+        told = self._result(message)
+        return [told] if told else []
+
+    def _given_up(self, queue: Sequence[Paper]) -> list[Result]:
+        """Those without an outcome: handed in, then not even handed in (``queue``, reversed)."""
+        why = f"nothing moved for {self.timeout:.0f} s; see `sourcier status`"
+        silent = [(name, f"handed in, but {why}") for name, _ in self._waiting]
+        silent += [(paper.name, f"not handed in: {why}") for paper in reversed(queue)]
+        self._waiting.clear()
+        return [Result(name, "none", code="timeout", detail=detail) for name, detail in silent]
 
     def _wanted(self) -> list[tuple[str, str]]:
         said = [f"document.{verb}.v1.{self.collection}" for verb in ("indexed", "rejected")]
@@ -146,6 +178,7 @@ class Desk:
             block = event.data.document
             if submission := self._waiting.get((block.name, block.version.submitted)):
                 submission.read = True
+                self._moved = time.monotonic()
             return None
         key, result = _told(event)
         return result if key and self._waiting.pop(key, None) else None
@@ -170,6 +203,15 @@ class Desk:
         if len(content) <= INLINE_LIMIT:
             return {"content": base64.b64encode(content)}
         return {"key": await upload(self.objects, content)}
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file's name can be written in an event; other bytes come as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _told(event: object) -> tuple[Key | None, Result | None]:

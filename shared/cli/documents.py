@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from shared.cli.adding import Desk, Paper, Result
-from shared.cli.client import connected
+from shared.cli.adding import FAILED, PATIENCE, Desk, Paper, Result
+from shared.cli.client import BusClient, connected
 from shared.cli.plain import as_json as written
 from shared.cli.plain import line, lines
 from shared.cli.problem import Problem
@@ -31,7 +31,6 @@ from shared.envelope import Slug
 from shared.identity import document_id
 from shared.queries import Method, SearchAnswer, SearchQuery
 
-FAILED = {"rejected", "dead"}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Collection = Annotated[str, typer.Option(help="The collection it belongs to.")]
 
@@ -44,6 +43,9 @@ def add(
         str | None, typer.Option(help="Where the files are published: URL = base/name.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until they are searchable.")] = True,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds without any progress before giving up.")
+    ] = PATIENCE,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
@@ -51,7 +53,8 @@ def add(
 
     A file's name (its path within the folder given) identifies it in its collection: the same
     name again is a new version, the same content again changes nothing. Prints what was refused
-    and why; exits 1 when something was.
+    and why, and what had no outcome when nothing moved for --timeout seconds; exits 1 when
+    there was any.
 
     Example: `sourcier add guides/ bareme.pdf --collection default`
     """
@@ -62,34 +65,50 @@ def add(
         raise Problem(f"no file in {', '.join(map(str, paths))}", 2)
     _distinct(papers)
     where = locate(data)
-    results = asyncio.run(_add(where, papers, collection, audience, wait, as_json))
-    if as_json:
-        return _exit(results)
-    if wait:
-        _summary(results)
-    else:
-        typer.echo(f"{len(papers)} files handed in; see `sourcier status`")
-    return _exit(results)
+    handover = Handover(collection, audience, timeout, as_json)
+    work = handover.follow if wait else handover.hand_in
+    results = asyncio.run(work(where, papers))
+    if not as_json:
+        _refused(results)
+        typer.echo(_counts(results) if wait else _handed_in(papers, results))
+    if any(result.state in FAILED for result in results):
+        raise typer.Exit(1)
 
 
-async def _add(
-    where: Where, papers: Sequence[Paper], collection: str, audience: str, wait: bool, as_json: bool
-) -> list[Result]:
-    results: list[Result] = []
-    objects = where.store()
-    async with connected(where.settings) as client:
-        desk = Desk(client, objects, collection, audience)
-        if not wait:
+@dataclass(frozen=True)
+class Handover:
+    """Where papers are handed in, and how their results are told."""
+
+    collection: str
+    audience: str
+    timeout: float
+    as_json: bool
+
+    async def follow(self, where: Where, papers: Sequence[Paper]) -> list[Result]:
+        """Each paper's result, told as it comes."""
+        results: list[Result] = []
+        async with connected(where.settings) as client:
+            with progress(quiet=self.as_json) as bar:
+                task = bar.add_task("documents", total=len(papers))
+                async for result in self._desk(where, client).follow(papers):
+                    results.append(self._tell(result))
+                    bar.advance(task)
+        return results
+
+    async def hand_in(self, where: Where, papers: Sequence[Paper]) -> list[Result]:
+        """The results of those that could not be handed in."""
+        async with connected(where.settings) as client:
+            desk = self._desk(where, client)
             failed = [await desk.submit(paper) for paper in papers]
-            return [each for each in failed if each]
-        with progress(quiet=as_json) as bar:
-            task = bar.add_task("documents", total=len(papers))
-            async for result in desk.follow(papers):
-                results.append(result)
-                bar.advance(task)
-                if as_json:
-                    typer.echo(written(asdict(result)))
-    return results
+        return [self._tell(each) for each in failed if each]
+
+    def _desk(self, where: Where, client: BusClient) -> Desk:
+        return Desk(client, where.store(), self.collection, self.audience, self.timeout)
+
+    def _tell(self, result: Result) -> Result:
+        if self.as_json:
+            typer.echo(written(asdict(result)))
+        return result
 
 
 def progress(quiet: bool = False) -> Progress:
@@ -103,21 +122,22 @@ def progress(quiet: bool = False) -> Progress:
     )
 
 
-def _summary(results: Sequence[Result]) -> None:
-    console = Console()
+def _refused(results: Sequence[Result]) -> None:
     refused = [result for result in results if result.state in FAILED]
     if refused:
         rows = [[r.name, r.state, r.code, r.detail] for r in refused]
-        console.print(table("Not taken", ["file", "state", "code", "reason"], rows))
+        Console().print(table("Not searchable", ["file", "state", "code", "reason"], rows))
+
+
+def _counts(results: Sequence[Result]) -> str:
     counts = Counter(result.state for result in results)
     chunks = sum(result.chunks for result in results)
     told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    console.print(f"{len(results)} files: {told}; {chunks} passages")
+    return f"{len(results)} files: {told}; {chunks} passages"
 
 
-def _exit(results: Sequence[Result]) -> None:
-    if any(result.state in FAILED for result in results):
-        raise typer.Exit(1)
+def _handed_in(papers: Sequence[Paper], failed: Sequence[Result]) -> str:
+    return f"{len(papers) - len(failed)} files handed in; see `sourcier status`"
 
 
 def _papers(paths: Sequence[Path], url_base: str | None) -> Iterator[Paper]:
@@ -127,7 +147,11 @@ def _papers(paths: Sequence[Path], url_base: str | None) -> Iterator[Paper]:
         root = path if path.is_dir() else path.parent
         for file in _files(path):
             name = file.relative_to(root).as_posix()
-            url = f"{url_base.rstrip('/')}/{quote(name)}" if url_base else None
+            url = (
+                f"{url_base.rstrip('/')}/{quote(name, errors='surrogateescape')}"
+                if url_base
+                else None
+            )
             yield Paper(file, name, url)
 
 
@@ -198,7 +222,11 @@ def _identity(document: str, collection: str) -> UUID:
     try:
         return UUID(document)
     except ValueError:
+        pass
+    try:
         return document_id(collection, document)
+    except UnicodeEncodeError as error:
+        raise Problem(f"{document!r} is not UTF-8: no document has such a name", 2) from error
 
 
 def search(

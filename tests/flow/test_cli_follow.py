@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from shared import admin
 from shared.cli import dead
 from shared.cli.adding import Desk, Paper, Result
 from shared.cli.client import connected
+from shared.cli.documents import _papers
 from shared.cli.outcomes import Outcome
 from shared.cli.sending import Letter, Post
 from shared.clock import utcnow
@@ -175,6 +177,47 @@ async def test_each_file_is_followed_to_what_became_of_it(config: Settings, tmp_
     assert results["gone.txt"].state == "rejected"
     assert results["large.txt"].state == "indexed"
     assert list(objects.data) == [f"inbox/cli/{sha256(b'x' * 300_000)}"]
+
+
+async def test_files_nobody_says_anything_of_are_named_after_the_timeout(
+    config: Settings, tmp_path: Path
+) -> None:
+    async def read_only(event: Event) -> list[Event]:
+        """ingest alone: embed and retrieve say nothing."""
+        return [each for each in await _librarian(event) if isinstance(each, DocumentChunked)]
+
+    names = [f"good{i}.txt" for i in range(70)]
+    for name in [*names, "known.txt"]:
+        (tmp_path / name).write_text(name)
+    papers = [Paper(tmp_path / name, name) for name in ["known.txt", *names]]
+    async with connected(config) as client, played(config, INGEST_DOCUMENT, read_only):
+        desk = Desk(client, MemoryObjects(), "default", "public", timeout=1.5)
+        found = await asyncio.wait_for(_all(desk, papers), 30)
+
+    assert found.pop("known.txt").state == "unchanged"
+    assert sorted(found) == sorted(names)
+    assert {each.state for each in found.values()} == {"none"}
+    assert found["good0.txt"].detail.startswith("handed in, but nothing moved for 2 s")
+    assert found["good69.txt"].detail.startswith("not handed in: nothing moved")
+
+
+async def test_a_name_that_is_not_utf8_is_refused_and_the_rest_goes_on(
+    config: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / os.fsdecode(b"r\xe8gles.txt")).write_text("latin-1")
+    (tmp_path / "good.txt").write_text("good")
+    papers = list(_papers([tmp_path], "https://programme.example/"))
+    async with connected(config) as client, played(config, INGEST_DOCUMENT, _librarian):
+        found = await _all(Desk(client, MemoryObjects(), "default", "public"), papers)
+
+    assert found["good.txt"].state == "indexed"
+    refused = found["r\udce8gles.txt"]
+    assert (refused.state, refused.code) == ("rejected", "file-name")
+    assert "rename" in refused.detail
+
+
+async def _all(desk: Desk, papers: list[Paper]) -> dict[str, Result]:
+    return {result.name: result async for result in desk.follow(papers)}
 
 
 def _raw(name: str) -> bytes:

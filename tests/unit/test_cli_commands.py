@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
-from shared.cli.documents import _distinct, _papers
+from shared.cli.adding import Result
+from shared.cli.documents import Handover, _distinct, _identity, _papers
 from shared.cli.main import app
 from shared.cli.problem import Problem
 
@@ -82,6 +84,31 @@ def test_names_are_paths_within_the_folder_given(tmp_path: Path) -> None:
     papers = list(_papers([tmp_path / "docs"], "https://example.org/base/"))
     assert [paper.name for paper in papers] == ["a.md", "sub/é b.md"]
     assert papers[1].url == "https://example.org/base/sub/%C3%A9%20b.md"
+
+
+def test_what_was_not_handed_in_or_had_no_outcome_is_told_with_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.md").write_text("x")
+    silent = Result("[/a].md", "none", code="timeout", detail="handed in, but nothing moved")
+
+    async def follow(*_: object) -> list[Result]:
+        return [silent]
+
+    monkeypatch.setenv("SOURCIER_NATS__URL", "nats://127.0.0.1:1")
+    monkeypatch.setattr(Handover, "follow", follow)
+    monkeypatch.setattr(Handover, "hand_in", follow)
+    for options, last in (((), "1 files: 1 none"), (("--no-wait",), "0 files handed in")):
+        done = CliRunner().invoke(app, ["add", str(tmp_path), *options])
+        assert done.exit_code == 1
+        assert "[/a].md" in done.output
+        assert "handed in, but" in done.output
+        assert last in done.output
+
+
+def test_a_name_that_is_not_utf8_is_no_document(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="not UTF-8"):
+        _identity("r\udce8gles.md", "default")
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
