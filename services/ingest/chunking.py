@@ -14,6 +14,8 @@ from services.ingest.pieces import Group, Piece, Section, common_path, without_l
 FRAME = 12
 """Tokens kept free for the model's own marks: its prefix, separators, begin and end."""
 MIN_TOKENS = 32
+MAX_CHARACTERS = 4000
+"""Characters of a chunk: text outside the vocabulary has next to no tokens at any length."""
 _HEADING_LENGTH = 120
 _SLICE = 20_000  # characters of one line given to the sentence splitter at once
 _TINY = 5  # a section under a fifth of the target may join its neighbour
@@ -58,15 +60,17 @@ def chunk(
 ) -> list[Chunk]:
     """The document's chunks in order; together they hold all text that is not white space.
 
-    No chunk, with its title and heading path, is over `max_tokens`; sections and runs of rows
-    are filled up to about `target` tokens (default: three quarters of the maximum). A chunk
-    holds several sections only when one of them is tiny and they share a parent.
+    No chunk, with its title and heading path, is over `max_tokens`, and its text never over
+    `MAX_CHARACTERS`; sections and runs of rows are filled up to about `target` tokens (default:
+    three quarters of the maximum). A chunk holds several sections only when one of them is tiny
+    and they share a parent.
     """
     if max_tokens < MIN_TOKENS:
         raise ValueError(f"max_tokens must be at least {MIN_TOKENS}")
     cutter = _Cutter(document, counter, max_tokens, target or max_tokens * 3 // 4)
     groups = _merged(list(cutter.groups()), cutter)
-    return [cutter.chunk(ordinal, group) for ordinal, group in enumerate(groups)]
+    short = (part for group in groups for part in cutter.shortened(group))
+    return [cutter.chunk(ordinal, group) for ordinal, group in enumerate(short)]
 
 
 class _Cutter:
@@ -122,6 +126,29 @@ class _Cutter:
             page=self._document.pages[page][0] if page >= 0 else None,
             tokens=self._tokens(start, end) + self._context(group.path),
         )
+
+    def shortened(self, group: Group) -> Iterator[Group]:
+        """The group, in several when it is over `MAX_CHARACTERS`."""
+        current: list[Piece] = []
+        for piece in group.pieces:
+            for part in self._shortened(piece):
+                if current and part.end - current[0].start > MAX_CHARACTERS:
+                    yield Group(group.path, current, whole=False)
+                    current = []
+                current.append(part)
+        yield Group(group.path, current, whole=group.whole)
+
+    def _shortened(self, piece: Piece) -> Iterator[Piece]:
+        """The piece, cut at white space where there is some, else anywhere."""
+        text, start = self._document.text, piece.start
+        while piece.end - start > MAX_CHARACTERS:
+            most = text[start : start + MAX_CHARACTERS]
+            part = most if text[start + MAX_CHARACTERS].isspace() else most.rsplit(None, 1)[0]
+            part = part.rstrip() if len(part) > MAX_CHARACTERS // 2 else most.rstrip()
+            yield self._piece(start, start + len(part))
+            start += len(part)
+            start += len(text[start : piece.end]) - len(text[start : piece.end].lstrip())
+        yield piece if start == piece.start else self._piece(start, piece.end)
 
     def _context(self, path: tuple[str, ...]) -> int:
         return self._counter.count(context(self._document.title, path)) + FRAME

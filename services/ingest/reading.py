@@ -16,7 +16,7 @@ from services.ingest.formats.model import MAX_TITLE, Limits, ParsedDocument, sho
 from services.ingest.parsing import parse_document
 from shared.identity import passage_id
 
-CHUNKING = "3"
+CHUNKING = "4"
 """Raised when the same document would be cut otherwise: part of the chunk files' names."""
 
 _SCHEMA = pa.schema(

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from services.ingest.adapters.tokenizer import FileTokenCounter
-from services.ingest.chunking import FRAME, Chunk, TokenCounter, chunk, context
+from services.ingest.chunking import (
+    FRAME,
+    MAX_CHARACTERS,
+    Chunk,
+    TokenCounter,
+    chunk,
+    context,
+)
 from services.ingest.parsing import Limits, ParsedDocument, parse_document
 
 SENTENCE = "La commune dépose un dossier complet avant la date limite fixée par le programme. "
@@ -43,6 +50,7 @@ def check(
     for ordinal, part in enumerate(chunks):
         assert part.ordinal == ordinal
         assert part.text == document.text[part.start : part.end] == part.text.strip()
+        assert len(part.text) <= MAX_CHARACTERS
         assert not document.text[position : part.start].strip()
         head = counter.count(context(document.title, part.heading_path)) + FRAME
         # A word that is too long is cut, and its parts are told apart in other tokens.
@@ -111,6 +119,15 @@ def test_pages_are_those_of_the_start(counter: TokenCounter) -> None:
 def test_word_longer_than_a_chunk(counter: TokenCounter) -> None:
     document = parse("x" * 70_000, "a.txt")
     check(document, chunk(document, counter, 256), counter, 256)
+
+
+@pytest.mark.parametrize("unknown", ["漢" * 60_000, "漢字 " * 20_000, "漢字\n\n" * 9_000])
+def test_text_outside_the_vocabulary_is_cut_by_length(counter: TokenCounter, unknown: str) -> None:
+    document = parse(f"# Guide\n\n## Un\n\n{SENTENCE}\n\n{unknown}\n\n{SENTENCE}")
+    chunks = chunk(document, counter, 256)
+    check(document, chunks, counter, 256)
+    assert len(chunks) > 5
+    assert {part.heading_path for part in chunks} == {("Un",)}
 
 
 def test_too_small_a_limit(counter: TokenCounter) -> None:
