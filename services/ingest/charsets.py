@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# PostgreSQL refuses U+0000 and lone surrogates; the other controls have no place in a text.
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# PostgreSQL refuses U+0000 and lone surrogates; the other controls have no place in a text, and
+# those of ISO 6429 (C1) move the cursor of the terminal that shows it.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALIASES = {"unicode-1-1-utf-7": "utf-7", "ansi_x3.110-1983": "latin-1", "cp-850": "cp850"}
 # Python also knows codecs that are no charsets (base64, zip…): those would give bytes or worse.
 _NOT_TEXT = re.compile(
@@ -40,4 +41,4 @@ def _try(data: bytes, charset: str) -> str | None:
 
 def printable(text: str) -> str:
     """`text` with LF line ends and without control characters or lone surrogates."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))

@@ -15,9 +15,16 @@ from services.ingest.charsets import decode, printable
 Fields = tuple[tuple[str, str], ...]
 
 MAX_ADDRESSES = 500
-_ID = re.compile(r"<[^<>\s]{1,900}>")
+MAX_ADDRESS_CHARS = 320
+"""64 of a local part, @, 255 of a domain (RFC 5321, 4.5.3.1)."""
+MAX_HEADER_CHARS = 8192
+"""Characters of one header that are looked at; what follows is dropped."""
+MAX_ID_CHARS = 300
+_ID = re.compile(rf"<[^<>\s]{{1,{MAX_ID_CHARS - 2}}}>")
 _BARE_ADDRESS = re.compile(r"[\w.+%=-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*")
-_FOLD = re.compile(r"\s*[\r\n]+\s*")
+_IN_BRACKETS = re.compile(rf"<({_BARE_ADDRESS.pattern})>")
+_PHRASE = re.compile(r'"(?:[^"\\]|\\.)*"?|([^<>,;:"()\\]+)(<?)')
+_FOLD = re.compile(r"[\r\n]+[ \t]*")
 _KNOWN = frozenset(
     {"from", "to", "cc", "subject", "date", "message-id", "received", "return-path", "mime-version"}
     | {"content-type", "sender", "reply-to", "delivered-to", "x-mailer"}
@@ -35,22 +42,30 @@ PARSER_ERRORS = (
 )
 
 
-def decoded_headers(message: EmailMessage) -> Iterator[tuple[str, str]]:
-    """Every header of `message` in order, its value decoded and unfolded."""
+def raw_headers(message: EmailMessage) -> Iterator[tuple[str, str]]:
+    """Every header of `message` in order: its name in lower case, its value without folds.
+
+    Encoded words stay as they are: an address must be told from a name before they are decoded.
+    """
     for name, raw in message.raw_items():
-        yield printable(name), decoded(str(raw))
+        yield printable(name).lower(), _flat(str(raw))
 
 
 def decoded(raw: str) -> str:
     """One raw header value: raw 8-bit text and RFC 2047 words decoded, folds removed."""
-    flat = _FOLD.sub(" ", _eight_bit(raw)).strip()
+    flat = _flat(raw)
     if "=?" not in flat:
-        return printable(flat)
+        return flat
     try:
         pieces = decode_header(flat)
     except PARSER_ERRORS:
-        return printable(flat)
+        return flat
     return printable("".join(_piece(text, charset) for text, charset in pieces))
+
+
+def _flat(raw: str) -> str:
+    # Cut before any expression looks at it: the sender chooses how long it is.
+    return printable(_FOLD.sub(" ", _eight_bit(raw)[:MAX_HEADER_CHARS]).strip())
 
 
 def _piece(text: str | bytes, charset: str | None) -> str:
@@ -94,23 +109,41 @@ def first_id(fields: Fields, name: str) -> str:
     if found:
         return found[0]
     words = value(fields, name).split()
-    return f"<{words[0].strip('<>')}>" if words and "@" in words[0] else ""
+    bare = words[0].strip("<>") if words else ""
+    return f"<{bare}>" if "@" in bare and len(bare) <= MAX_ID_CHARS - 2 else ""
 
 
-def addresses(fields: Fields, name: str) -> tuple[tuple[str, str], ...]:
-    """(address, display name) of each mailbox of a header, at most MAX_ADDRESSES."""
-    values = [text for key, text in fields if key == name]
+def addresses(raw: Fields, name: str) -> tuple[tuple[str, str], ...]:
+    """(address, display name) of each mailbox of a raw header, at most MAX_ADDRESSES.
+
+    Only the names are decoded: an address within an encoded word is part of a name (RFC 2047, 5).
+    """
+    values = [_PHRASE.sub(_quoted, text) for key, text in raw if key == name]
     try:
         pairs = getaddresses(values)
     except PARSER_ERRORS:
         pairs = []
-    found = [(address.strip().lower(), one_line(label)) for label, address in pairs]
-    found = [pair for pair in found if "@" in pair[0]]
-    if not found:
-        # Newer Pythons give nothing for a header with one bad address in it, nested comments raise.
-        bare = (match.lower() for text in values for match in _BARE_ADDRESS.findall(text))
-        found = [(address, "") for address in bare]
-    return tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
+    found = [(address.strip().lower(), one_line(decoded(label))) for label, address in pairs]
+    found = [pair for pair in found if "@" in pair[0] and len(pair[0]) <= MAX_ADDRESS_CHARS]
+    return tuple(dict.fromkeys(found or _bare(values)))[:MAX_ADDRESSES]
+
+
+def _quoted(match: re.Match[str]) -> str:
+    """An address that stands for the name before `<…>` in quotes, else it would be the first."""
+    phrase, bracket = match.groups(default="")
+    if not bracket or "@" not in phrase:
+        return match.group()
+    return f'"{phrase.strip()}" <'
+
+
+def _bare(values: list[str]) -> list[tuple[str, str]]:
+    """What looks like an address where newer Pythons give nothing: one bad one in the header.
+
+    Those in angle brackets first: `a@x.fr <b@y.fr>` is from b, whatever it calls itself.
+    """
+    bracketed = [match for text in values for match in _IN_BRACKETS.findall(text)]
+    free = [match for text in values for match in _BARE_ADDRESS.findall(text)]
+    return [(address.lower(), "") for address in bracketed or free]
 
 
 def date(text: str) -> datetime | None:

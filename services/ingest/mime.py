@@ -104,6 +104,9 @@ class _BoundedPolicy(EmailPolicy):
 
 def read_mail(raw: bytes, limits: MailLimits) -> Mail:
     """Read `raw`; raises UnreadableMail when it is over `limits` or not a mail."""
+    if len(raw) <= limits.max_bytes:
+        # Blank lines before the first header would pass for the end of the headers.
+        raw = raw.lstrip(b"\r\n\xef\xbb\xbf")
     _check_size(raw, limits)
     try:
         return _read(_parse(raw, limits), limits)
@@ -114,7 +117,8 @@ def read_mail(raw: bytes, limits: MailLimits) -> Mail:
 
 
 def _read(message: EmailMessage, limits: MailLimits) -> Mail:
-    fields = tuple((name.lower(), value) for name, value in read.decoded_headers(message))
+    raw = tuple(read.raw_headers(message))
+    fields = tuple((name, read.decoded(value)) for name, value in raw)
     if not read.is_mail(fields):
         raise UnreadableMail(
             "not-a-mail",
@@ -126,9 +130,9 @@ def _read(message: EmailMessage, limits: MailLimits) -> Mail:
         message_id=read.first_id(fields, "message-id"),
         in_reply_to=read.first_id(fields, "in-reply-to"),
         references=read.ids(fields, "references"),
-        sender=_sender(fields),
-        reply_to=_addresses(fields, "reply-to"),
-        recipients=_addresses(fields, "to") + _addresses(fields, "cc"),
+        sender=_sender(raw),
+        reply_to=_addresses(raw, "reply-to"),
+        recipients=_addresses(raw, "to") + _addresses(raw, "cc"),
         subject=read.one_line(read.value(fields, "subject")),
         date=read.date(read.value(fields, "date")),
         text=text,
@@ -173,8 +177,7 @@ def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
 
 
 def _mended(raw: bytes) -> bytes:
-    """`raw` from its first header on, the obsolete `Name :` of RFC 5322 (4.5) written `Name:`."""
-    raw = raw.lstrip(b"\r\n\xef\xbb\xbf")
+    """`raw` with the obsolete `Name :` of RFC 5322 (4.5) written `Name:`."""
     end = _HEADERS_END.search(raw)
     cut = end.start() if end else len(raw)
     return _SPACED_NAME.sub(rb"\1:", raw[:cut]) + raw[cut:]
@@ -285,13 +288,13 @@ def _attachment(part: EmailMessage, number: int) -> Attachment:
     return Attachment(name=name, media_type=media_type, size=len(data), data=data)
 
 
-def _addresses(fields: tuple[tuple[str, str], ...], name: str) -> tuple[Address, ...]:
-    return tuple(Address(*pair) for pair in read.addresses(fields, name))
+def _addresses(raw: tuple[tuple[str, str], ...], name: str) -> tuple[Address, ...]:
+    return tuple(Address(*pair) for pair in read.addresses(raw, name))
 
 
-def _sender(fields: tuple[tuple[str, str], ...]) -> Address:
+def _sender(raw: tuple[tuple[str, str], ...]) -> Address:
     for name in ("from", "sender", "return-path"):
-        found = _addresses(fields, name)
+        found = _addresses(raw, name)
         if found:
             return found[0]
     return Address("", "")

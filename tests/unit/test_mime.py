@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -274,3 +275,59 @@ def test_pathological_mime_headers_are_read_or_refused(header: str, piece: str) 
     else:
         code = "malformed" if read.text == "Quel taux ?" or read.attachments else "lost"
     assert code == "malformed"
+
+
+def test_long_runs_of_blanks_in_headers_are_read_at_once() -> None:
+    raw = b"From: a@b.example\r\nSubject: a" + b" " * 60_000 + b"b\r\nX-Y:"
+    raw += b" \r\n" * 15_000 + b"\tz\r\n\r\nQuel taux ?"
+    start = time.process_time()
+    assert read_mail(raw, LIMITS).text == "Quel taux ?"
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("lead", [b"\n\n", b"\r\n\r\n", b"\xef\xbb\xbf\r\r"])
+def test_blank_lines_before_do_not_hide_too_long_headers(lead: bytes) -> None:
+    raw = lead + b"From: a@b.example\nX: " + b"y" * 2_000_000 + b"\n\nx"
+    with pytest.raises(UnreadableMail) as refused:
+        read_mail(raw, LIMITS)
+    assert refused.value.code == "headers"
+
+
+def test_a_header_is_read_up_to_a_bound() -> None:
+    raw = b"From: a@b.example\r\nX-Long: " + b"y" * 100_000 + b"\r\n\r\nx"
+    assert len(read_mail(raw, LIMITS).header("x-long")) == 8192
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (b"=?utf-8?q?victim=40x.fr=2C?= <attacker@evil.fr>", "victim@x.fr,"),
+        (b"=?utf-8?b?dmljdGltQHguZnIs?= <attacker@evil.fr>", "victim@x.fr,"),
+        (b"=?utf-8?q?victim=40x.fr_=3Cvictim=40x.fr=3E=2C?= <attacker@evil.fr>", None),
+        (b'"victim@x.fr" <attacker@evil.fr>', "victim@x.fr"),
+        (b"victim@x.fr <attacker@evil.fr>", "victim@x.fr"),
+        (b"victim@x.fr Mairie <attacker@evil.fr>", "victim@x.fr Mairie"),
+        (b'"Mairie, q@x <victim@x.fr>," <attacker@evil.fr>', "Mairie, q@x <victim@x.fr>,"),
+        (b"(q@x <victim@x.fr>, ) attacker@evil.fr", None),
+    ],
+)
+def test_the_sender_is_never_taken_from_a_name(header: bytes, name: str | None) -> None:
+    raw = b"From: %s\r\nReply-To: %s\r\n\r\nx" % (header, header)
+    read = read_mail(raw, LIMITS)
+    assert read.sender.address == "attacker@evil.fr"
+    assert [address.address for address in read.reply_to] == ["attacker@evil.fr"]
+    assert name is None or read.sender.name == name
+
+
+def test_ids_too_long_to_be_kept_are_left_out() -> None:
+    long = b"<" + b"i" * 400 + b"@x>"
+    raw = b"From: a@b.example\r\nMessage-ID: %s\r\nReferences: %s <1@x>\r\n\r\nx"
+    read = read_mail(raw % (long, long), LIMITS)
+    assert (read.message_id, read.references) == ("", ("<1@x>",))
+
+
+def test_terminal_controls_are_removed() -> None:
+    raw = "From: a@b.example\r\nSubject: a\u009b31mb\r\n\r\nc\u009bd\x1b[1me".encode()
+    raw = raw.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n")
+    read = read_mail(raw, LIMITS)
+    assert (read.subject, read.text) == ("a31mb", "cd[1me")
