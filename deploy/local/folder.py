@@ -55,7 +55,11 @@ class DataFolder:
     def take(self) -> None:
         """Hold the folder until this process ends. Raises ``AlreadyRunning``."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
+        found = self.path.stat()
+        if found.st_uid == os.geteuid():
+            # As root, PostgreSQL runs as a user of its own, who must get to its folder.
+            self.path.chmod(found.st_mode & (0o711 if found.st_uid == 0 else 0o700))
+        self.private("logs")
         lock = (self.path / "stack.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +75,13 @@ class DataFolder:
         self._state.unlink(missing_ok=True)
         if self._lock:
             self._lock.close()
+
+    def private(self, name: str) -> Path:
+        """The folder ``name`` within, which its owner alone may enter."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        path.chmod(0o700)
+        return path
 
     def ports(self, names: list[str]) -> dict[str, int]:
         """A port for each name: the one of the last start where it is still free."""

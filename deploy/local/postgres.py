@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,7 +44,8 @@ class PostgresServer:
         """Create the cluster when there is none, start, wait. Raises ``StartFailed``."""
         self._folder.mkdir(parents=True, exist_ok=True)
         wheel = Wheel(self._folder, cleanup_mode=None)
-        with Wheel._lock:  # initdb in one folder after another, as the wheel itself does
+        passed = [*self._folder.parents, *wheel.bin_path.parents]
+        with Wheel._lock, narrowed(passed):  # initdb in one folder after another, as the wheel does
             wheel.ensure_pgdata_inited()
         self._socket = find_suitable_socket_dir(self._folder, Wheel.runtime_path)
         if wheel.system_user and self._socket != self._folder:
@@ -107,6 +110,22 @@ class PostgresServer:
         """Fast shutdown: open transactions are rolled back, everything is flushed."""
         if self.process:
             stop(self.process, 20, signal.SIGINT)
+
+
+@contextmanager
+def narrowed(folders: Sequence[Path]) -> Iterator[None]:
+    """Others may pass through ``folders`` if that was granted meanwhile, but not list them.
+
+    As root the wheel makes every folder above the cluster readable by everybody.
+    """
+    before = {folder: folder.stat().st_mode for folder in folders}
+    try:
+        yield
+    finally:
+        for folder, mode in before.items():
+            now = folder.stat().st_mode
+            if now != (wanted := now & (mode | 0o011)):
+                folder.chmod(wanted)
 
 
 def migrate(dsn: str, folder: Path) -> None:

@@ -73,6 +73,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in its own session, its output appended to ``log``.
 
+    What it writes is readable by its owner only: e-mails and documents go through it.
+
     The kernel sends it ``orphaned`` when the thread that called this ends, so that a killed
     supervisor leaves nothing behind. ``user`` is a system user to become (root only).
     """
@@ -92,6 +94,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
             user=user,
+            umask=0o077,
             start_new_session=True,
             preexec_fn=end_with_parent if sys.platform == "linux" else None,
         )

@@ -34,8 +34,9 @@ class Stack:
         public = keys.nkey_seeds(folder.secrets, permissions.USERS)
         self._s3_secret = keys.password(folder.secrets, "s3-secret-key")
         path, logs = folder.path, folder.logs
+        self._index = folder.private("index")
         self.nats = NatsServer(
-            path / "nats",
+            folder.private("nats"),
             logs / "nats.log",
             self.ports["nats"],
             permissions.accounts(ENVIRONMENT, public),
@@ -43,7 +44,7 @@ class Stack:
         self.postgres = PostgresServer(path / "postgres", logs / "postgres.log")
         s3_ports = {name: self.ports[name] for name in PORTS}
         self.s3 = S3Server(
-            path / "s3", logs / "s3.log", s3_ports, ACCESS_KEY, self._s3_secret, BUCKET
+            folder.private("s3"), logs / "s3.log", s3_ports, ACCESS_KEY, self._s3_secret, BUCKET
         )
         # A server ends with the thread that started it, so these threads live as long as we do.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="servers")
@@ -102,7 +103,7 @@ class Stack:
             "SOURCIER_OBJECTS__SECRET_KEY": self._s3_secret,
             "SOURCIER_OBJECTS__BUCKET": BUCKET,
             "SOURCIER_OBJECTS__SECURE": "false",
-            "SOURCIER_RETRIEVAL__PATH": str(self.folder.path / "index"),
+            "SOURCIER_RETRIEVAL__PATH": str(self._index),
         }
         if user in SCHEMA_OF:
             found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
