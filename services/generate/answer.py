@@ -16,7 +16,8 @@ class DraftRequest:
     """One draft to write.
 
     ``questions``: indices of the e-mail's questions for which there is evidence; ``messages``:
-    the chat messages of the prompt, which every engine's draft keeps.
+    the chat messages of the prompt, which every engine's draft keeps; ``evidence``: in [0, 1] by
+    question of the e-mail, none when an agent asked for the draft.
     """
 
     mail: MailBlock
@@ -24,6 +25,7 @@ class DraftRequest:
     questions: tuple[int, ...]
     messages: tuple[Message, ...]
     instruction: str = ""
+    evidence: tuple[float, ...] = ()
 
     @property
     def language(self) -> Language:

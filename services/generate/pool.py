@@ -21,8 +21,9 @@ _UNDER_HEADING = 0.4
 class Pool:
     """All units of the passages given, with their terms; built once for an e-mail.
 
-    ``own``: what a unit itself says; ``items``: of a list, what each item says; ``around``: what frames it (headings, column names, the
-    items of a list beside its lead); ``headings``: the headings alone.
+    ``own``: what a unit itself says; ``items``: of a list, what each item says; ``around``: what
+    frames it (headings, column names, the items of a list beside its lead); ``headings``: the
+    headings alone.
     """
 
     units: Sequence[Unit]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.generate.french import fold, numbers, stem
@@ -71,3 +72,9 @@ def agree(asked: list[Band], told: list[Band]) -> bool | None:
     if not pairs:
         return None
     return any(a.meets(t) for a, t in pairs)
+
+
+def agreeing(asked: list[Band], texts: Mapping[int, str]) -> dict[int, bool]:
+    """Whether a text has to do with the sizes asked for; only for the texts that name such."""
+    told = {number: agree(asked, bands(text)) for number, text in texts.items()} if asked else {}
+    return {number: right for number, right in told.items() if right is not None}

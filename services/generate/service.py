@@ -170,7 +170,9 @@ class GenerateService:
             return self._declined(job, messages, none, "no-passage", timings)
         if not answered:
             return self._declined(job, messages, none, "not-enough-evidence", timings)
-        request = DraftRequest(job.mail, job.passages, answered, messages, job.instruction)
+        request = DraftRequest(
+            job.mail, job.passages, answered, messages, job.instruction, self._each(job)
+        )
         answer = await engine.write(request)
         spent = {**timings, "generate": max(0.0, self._timer() - started)}
         if answer.refusal is not None:
@@ -248,10 +250,14 @@ class GenerateService:
         least = self._rules.min_evidence
         if job.evidence < least:
             return ()
+        given = self._each(job)
+        return tuple(index for index in range(count) if not given or given[index] >= least)
+
+    @staticmethod
+    def _each(job: _Job) -> tuple[float, ...]:
+        """Evidence by question; nothing when it was not told for each."""
         given = job.question_evidence
-        if len(given) != count:
-            return tuple(range(count))
-        return tuple(index for index in range(count) if given[index] >= least)
+        return given if len(given) == len(job.mail.questions) else ()
 
     def _messages(self, job: _Job, questions: tuple[int, ...]) -> tuple[Message, ...]:
         prompt = prompting.prompt(job.mail, job.passages, questions, job.instruction)

@@ -73,19 +73,17 @@ _SHORT_QUESTION_WORDS = 14
 _LITTLE_MATTER = 4
 """Words that name something, up to which a question is not understood alone."""
 _LONG_TOLD = 300
-_NAMES_NOTHING = frozenset(
-    """
-    alors après aucun aura aurait aussi aux avant avec avez avoir avons bien car ces cet cette chez
-    combien comment connaître dans depuis des dire doit doivent dois devons dont elle elles encore
-    entre est être eux faire fait faudrait faut indiquer ici ils jusqu jusque les leur leurs lui
-    mais merci mes moins mon nos notre nous ont par pas peut peuvent peux plus possible pour
-    pourquoi pourrait pourrions pourriez pouvez pouvons préciser puis puisse quand que quel quelle
-    quelles quels qui quoi sans savoir sera serait ses seulement son sont souhaite souhaiterais
-    souhaitons sur tous tout toute toutes très une vers voici vos votre voudrais voudrions vous
-    about and any are can could does for from have how into is long many may much our please
-    should that the their there they this what when where which who will with would you your
-    """.split()
-)
+_NAMES_NOTHING = """
+alors après aucun aura aurait aussi aux avant avec avez avoir avons bien car ces cet cette chez
+combien comment connaître dans depuis des dire doit doivent dois devons dont elle elles encore
+entre est être eux faire fait faudrait faut indiquer ici ils jusqu jusque les leur leurs lui
+mais merci mes moins mon nos notre nous ont par pas peut peuvent peux plus possible pour
+pourquoi pourrait pourrions pourriez pouvez pouvons préciser puis puisse quand que quel quelle
+quelles quels qui quoi sans savoir sera serait ses seulement son sont souhaite souhaiterais
+souhaitons sur tous tout toute toutes très une vers voici vos votre voudrais voudrions vous
+about and any are can could does for from have how into is long many may much our please should
+that the their there they this what when where which who will with would you your
+"""
 _PREFIXES = re.compile(
     r"^\s*(?:(?:re|ré|rép|réf|tr|fw|fwd|aw|wg|rv|i)\s?(?:\[\d+\])?\s?:|\[[^\]]{1,40}\])\s*",
     re.IGNORECASE,
@@ -114,8 +112,9 @@ def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
     """The questions of a mail, at most six, in its order; () only when it says nothing at all.
 
     Direct and indirect questions, each preceded by the sentence it leans on, or by what the mail
-    told before (at first its subject), when it is not understood alone; the items of an announced list one by one. A mail without one gives its
-    subject when that asks, else its whole text with the subject before it.
+    told before (at first its subject), when it is not understood alone; the items of an announced
+    list one by one. A mail without one gives its subject when that asks, else its whole text with
+    the subject before it.
     """
     title = meaningful_subject(subject)
     new_text = new_text[:MAX_READ_CHARS]
@@ -188,7 +187,8 @@ def _with_context(before: str, told: str, question: str) -> str:
     leans = _ANAPHORA.search(question) or _CONTENTLESS.match(question)
     pronoun = _PRONOUN.search(question)
     # After a comma it may well stand for something that the question itself names.
-    if before and (short and leans or pronoun and "," not in question[: pronoun.start()]):
+    stands_for = pronoun is not None and "," not in question[: pronoun.start()]
+    if before and ((short and leans) or stands_for):
         return question if before in question else f"{before} {question}"
     if not told or _matter(question) > _LITTLE_MATTER or len(told) > _LONG_TOLD:
         return question
@@ -197,9 +197,8 @@ def _with_context(before: str, told: str, question: str) -> str:
 
 def _matter(text: str) -> int:
     """How many words of ``text`` name something."""
-    return sum(
-        len(word) > 2 and word not in _NAMES_NOTHING for word in re.findall(r"\w+", text.lower())
-    )
+    nothing = _NAMES_NOTHING.split()
+    return sum(len(word) > 2 and word not in nothing for word in re.findall(r"\w+", text.lower()))
 
 
 def _sentences(text: str) -> list[tuple[str, bool]]:

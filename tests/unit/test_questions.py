@@ -80,7 +80,10 @@ def test_questions_that_lean_on_the_sentence_before(text: str) -> None:
 @pytest.mark.parametrize(
     ("told", "question"),
     [
-        ("Mon artisan pose des fenêtres dans une maison ancienne.", "Quel taux doit-il appliquer ?"),
+        (
+            "Mon artisan pose des fenêtres dans une maison ancienne.",
+            "Quel taux doit-il appliquer ?",
+        ),
         ("J'ai 76 ans et de petits revenus.", "Puis-je être exonérée de la taxe foncière ?"),
         ("Ma facture d'eau a doublé.", "À qui dois-je m'adresser pour vérifier mon compteur ?"),
     ],

@@ -17,7 +17,7 @@ from services.generate.units import Unit
 from shared.delivery import Unavailable
 from shared.records import Check, Passage
 
-VERSION = "extractive-1"
+VERSION = "extractive-2"
 """Raise with any change of the choice or arrangement: it is part of the drafts' identity."""
 MAX_COMPARED = 6
 """Sentences compared as vectors for one question. Each costs model time, and the answer was among
@@ -33,6 +33,8 @@ MAX_COMPARED_A_PASSAGE = 3
 MAX_COMPARED_CHARS = 200
 MAX_UNITS_A_FACET = 3
 """Units for each of several questions that one sentence puts together."""
+SURE_EVIDENCE = 0.85
+"""Evidence from which sentences need not take up the question's words to be quoted."""
 
 Cosines = dict[int, float]
 
@@ -84,7 +86,7 @@ class ExtractiveEngine:
         ranked = [
             _score(pool, request, facet, row) for facet, row in zip(asked, cosines, strict=True)
         ]
-        chosen = _choose(pool, asked, ranked)
+        chosen = _well_founded(request, asked, ranked, _choose(pool, asked, ranked))
         unanswered = tuple(c.question for c in chosen if not c.units and not c.above)
         answered = [c for c in chosen if c.units or c.above]
         return EngineAnswer(
@@ -186,6 +188,28 @@ def _choose(pool: Pool, asked: Sequence[Facet], ranked: Sequence[list[Scored]]) 
         )
         taken += numbers
     return list(chosen.values())
+
+
+def _well_founded(
+    request: DraftRequest,
+    asked: Sequence[Facet],
+    ranked: Sequence[list[Scored]],
+    chosen: Sequence[Chosen],
+) -> list[Chosen]:
+    """``chosen`` without the units of a question that its passages answer by their topic only."""
+    if not request.evidence or request.language != "fr":
+        return list(chosen)
+    kept: list[Chosen] = []
+    for answer in chosen:
+        rankings = [r for facet, r in zip(asked, ranked, strict=True) if _of(facet, answer)]
+        sure = request.evidence[answer.question] >= SURE_EVIDENCE
+        told = sure or any(selection.speaks_to(ranking, answer.units) for ranking in rankings)
+        kept.append(answer if told or answer.above else Chosen(answer.question))
+    return kept
+
+
+def _of(facet: Facet, answer: Chosen) -> bool:
+    return facet.question == answer.question
 
 
 def _instruction_check(request: DraftRequest) -> tuple[Check, ...]:
