@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from services.ingest.formats.model import MAX_TITLE, shorten
 from shared.document_events import DocumentChunkedData, DocumentSubmittedData
 from shared.envelope import Frozen
 from shared.records import DocumentVersion
@@ -27,6 +28,12 @@ class Entry(Frozen):
             return self.removed is not None and self.removed >= version.submitted
         return self.chunked.document.version.is_after(version)
 
+    def is_of(self, event_id: UUID, sha256: str) -> bool:
+        """Whether the live version came of this event with this content."""
+        if self.chunked is None or self.event_id != event_id:
+            return False
+        return self.chunked.document.version.sha256 == sha256
+
     def holds(self, submitted: DocumentSubmittedData, sha256: str) -> bool:
         """Whether the live version is this content under the same description."""
         if self.chunked is None:
@@ -36,8 +43,20 @@ class Entry(Frozen):
         return (
             live.version.sha256 == sha256
             and live.audience == submitted.audience
-            and submitted.title in (None, live.title)
-            and submitted.url in (None, live.url)
+            and (not submitted.title or shorten(submitted.title, MAX_TITLE) == live.title)
+            and (not submitted.url or submitted.url == live.url)
+        )
+
+    def renewed(self, submitted: datetime) -> Entry:
+        """The same live version, submitted again at `submitted`."""
+        if self.chunked is None:
+            raise ValueError("a removed document has no version to renew")
+        block = self.chunked.document
+        latest = max(submitted, block.version.submitted)
+        version = block.version.model_copy(update={"submitted": latest})
+        block = block.model_copy(update={"version": version})
+        return self.model_copy(
+            update={"chunked": self.chunked.model_copy(update={"document": block})}
         )
 
 

@@ -25,4 +25,6 @@ def register(bus: Bus, documents: DocumentIntake, mails: MailIntake) -> None:
 
     @bus.hears(topology.INGEST_REMOVAL)
     async def document_removed(event: DocumentRemoved) -> None:
-        await documents.remove(event)
+        live = await documents.remove(event)
+        if live is not None:
+            await bus.say(live)

@@ -25,7 +25,7 @@ from shared.document_events import (
 )
 from shared.envelope import caused
 from shared.identity import document_id, sha256, short_hash, stable_id
-from shared.objects import Missing, ObjectStore
+from shared.objects import Missing, ObjectStore, TooLarge
 from shared.records import DocumentBlock, DocumentVersion
 
 SOURCE = "ingest"
@@ -74,39 +74,54 @@ class DocumentIntake:
         event gives the same answer again. Raises Missing (no object under its key), Unavailable.
         """
         submitted = event.data
-        data = submitted.content if submitted.content is not None else b""
-        if submitted.key is not None:
-            data = await self._objects.get(submitted.key)
         identity = document_id(submitted.collection, submitted.locator())
+        try:
+            data = await self._content(submitted)
+        except Unreadable as refusal:
+            return self._rejected(event, identity, refusal, submitted.key or "")
         version = DocumentVersion(submitted=submitted.submitted, sha256=sha256(data))
         entry = await self._entry(identity)
-        if entry and entry.event_id == event.id and entry.chunked:
+        if entry and entry.chunked and entry.is_of(event.id, version.sha256):
             return self._chunked(event, entry.chunked)
-        if entry and (entry.supersedes(version) or entry.holds(submitted, version.sha256)):
+        if entry and entry.supersedes(version):
             return None
+        if entry and await self._renewed(identity, submitted, version):
+            return None
+        submission = Submission(
+            data,
+            submitted.name,
+            submitted.media_type,
+            submitted.title,
+            identity,
+            version.sha256,
+        )
         try:
-            reading = await self._read(submitted, data, identity, version.sha256)
+            reading = await self._reader.document(submission)
         except Unreadable as refusal:
-            return self._rejected(event, identity, refusal)
-        chunked = await self._store(submitted, data, identity, version, reading)
-        if not await self._enter(identity, version, Entry(event_id=event.id, chunked=chunked)):
-            return None
-        return self._chunked(event, chunked)
+            return self._rejected(event, identity, refusal, version.sha256)
+        chunked = await self._enter(event, data, version, reading)
+        return self._chunked(event, chunked) if chunked else None
 
-    async def remove(self, event: DocumentRemoved) -> None:
-        """Leave a tombstone and delete what is stored, unless a newer version came since."""
-        identity = event.data.document_id
+    async def remove(self, event: DocumentRemoved) -> DocumentChunked | None:
+        """Leave a tombstone and delete what is stored, unless a newer version came since.
+
+        That version is then said again: its content may be that of the version removed, which
+        nobody was told of a second time.
+        """
+        identity, removed = event.data.document_id, event.data.removed
+        # What a newer version stores must not be deleted: all of it happens under the lock.
         async with self._locks.document(identity):
             entry = await self._entry(identity)
-            live = entry.chunked.document.version if entry and entry.chunked else None
-            if live and live.submitted > event.data.removed:
-                return
-            tombstone = Entry(event_id=event.id, removed=event.data.removed)
-            await self._write(identity, tombstone)
-        for prefix in (f"{catalogue.PREFIX}{identity}/", catalogue.chunks_prefix(identity)):
-            async for key in self._objects.keys(prefix):
-                if not catalogue.is_entry(key):
-                    await self._objects.remove(key)
+            if entry and entry.chunked and entry.chunked.document.version.submitted > removed:
+                return self._chunked(event, entry.chunked)
+            if entry and entry.removed:
+                removed = max(removed, entry.removed)
+            await self._write(identity, Entry(event_id=event.id, removed=removed))
+            for prefix in (f"{catalogue.PREFIX}{identity}/", catalogue.chunks_prefix(identity)):
+                async for key in self._objects.keys(prefix):
+                    if not catalogue.is_entry(key):
+                        await self._objects.remove(key)
+        return None
 
     async def rebuild(self, embedding: str) -> AsyncIterator[DocumentChunked]:
         """`document.chunked` again for every live document, for the index of `embedding`."""
@@ -119,19 +134,21 @@ class DocumentIntake:
             if entry.chunked is not None:
                 yield self._again(entry.chunked, embedding, began)
 
-    async def _read(
-        self, submitted: DocumentSubmittedData, data: bytes, identity: UUID, digest: str
-    ) -> Reading:
-        if len(data) > self._max_bytes:
-            most = self._max_bytes // 2**20
+    async def _content(self, submitted: DocumentSubmittedData) -> bytes:
+        """The document's bytes. Raises Unreadable (over the limit), Missing, Unavailable."""
+        data = submitted.content if submitted.content is not None else b""
+        try:
+            if submitted.key is not None:
+                data = await self._objects.get(submitted.key, at_most=self._max_bytes)
+            elif len(data) > self._max_bytes:
+                raise TooLarge(submitted.name, len(data), self._max_bytes)
+        except TooLarge as error:
             raise Unreadable(
-                f"Le fichier pèse {len(data) // 2**20} Mio, la limite est {most} Mio.", "too-large"
-            )
-        return await self._reader.document(
-            Submission(
-                data, submitted.name, submitted.media_type, submitted.title, identity, digest
-            )
-        )
+                f"Le fichier dépasse la limite de {self._max_bytes / 2**20:.3g} Mio : "
+                "allégez-le ou découpez-le.",
+                "too-large",
+            ) from error
+        return data
 
     async def _store(
         self,
@@ -165,13 +182,31 @@ class DocumentIntake:
         )
         return DocumentChunkedData(document=block, chunks_key=key, count=reading.count)
 
-    async def _enter(self, identity: UUID, version: DocumentVersion, entry: Entry) -> bool:
-        """Replace the catalogue entry unless a newer one came while the document was read."""
+    async def _enter(
+        self, event: DocumentSubmitted, data: bytes, version: DocumentVersion, reading: Reading
+    ) -> DocumentChunkedData | None:
+        """Store the version and make it the live one; None when a newer one came meanwhile."""
+        identity = document_id(event.data.collection, event.data.locator())
         async with self._locks.document(identity):
             present = await self._entry(identity)
             if present and present.supersedes(version):
+                return None
+            chunked = await self._store(event.data, data, identity, version, reading)
+            await self._write(identity, Entry(event_id=event.id, chunked=chunked))
+        return chunked
+
+    async def _renewed(
+        self, identity: UUID, submitted: DocumentSubmittedData, version: DocumentVersion
+    ) -> bool:
+        """Whether the live version is the same; it then counts as submitted now.
+
+        A removal from before, still on its way, leaves it alone.
+        """
+        async with self._locks.document(identity):
+            present = await self._entry(identity)
+            if present is None or not present.holds(submitted, version.sha256):
                 return False
-            await self._write(identity, entry)
+            await self._write(identity, present.renewed(version.submitted))
         return True
 
     async def _entry(self, identity: UUID) -> Entry | None:
@@ -184,14 +219,19 @@ class DocumentIntake:
         body = entry.model_dump_json().encode()
         await self._objects.put(catalogue.entry_key(identity), body, "application/json")
 
-    def _chunked(self, event: DocumentSubmitted, data: DocumentChunkedData) -> DocumentChunked:
+    def _chunked(
+        self, event: DocumentSubmitted | DocumentRemoved, data: DocumentChunkedData
+    ) -> DocumentChunked:
+        block = data.document
         return caused(
             event,
             DocumentChunked,
             source=SOURCE,
             time=self._clock(),
             data=data,
-            subject=str(data.document.document_id),
+            subject=str(block.document_id),
+            # Producers may give two documents the same event id.
+            discriminator=f"{block.document_id}/{block.version.sha256}",
         )
 
     def _again(self, data: DocumentChunkedData, embedding: str, began: str) -> DocumentChunked:
@@ -206,7 +246,7 @@ class DocumentIntake:
         )
 
     def _rejected(
-        self, event: DocumentSubmitted, identity: UUID, refusal: Unreadable
+        self, event: DocumentSubmitted, identity: UUID, refusal: Unreadable, content: str
     ) -> DocumentRejected:
         submitted = event.data
         data = DocumentRejectedData(
@@ -225,4 +265,5 @@ class DocumentIntake:
             time=self._clock(),
             data=data,
             subject=str(identity),
+            discriminator=f"{identity}/{content}",
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pyarrow.parquet as pq
 import pytest
@@ -38,6 +40,10 @@ def objects() -> MemoryObjects:
 
 @pytest.fixture
 def intake(objects: MemoryObjects) -> DocumentIntake:
+    return an_intake(objects)
+
+
+def an_intake(objects: MemoryObjects) -> DocumentIntake:
     return DocumentIntake(
         objects,
         DirectReader(WordCounter()),
@@ -49,7 +55,11 @@ def intake(objects: MemoryObjects) -> DocumentIntake:
 
 
 def submitted(
-    body: bytes = BODY, minutes: int = 0, key: str | None = None, **fields: str
+    body: bytes = BODY,
+    minutes: int = 0,
+    key: str | None = None,
+    event_id: UUID | None = None,
+    **fields: Any,
 ) -> DocumentSubmitted:
     data = DocumentSubmittedData.model_validate(
         {
@@ -61,7 +71,9 @@ def submitted(
             **fields,
         }
     )
-    return DocumentSubmitted.make(source="test", subject="x", time=AT, data=data, id=uuid4())
+    return DocumentSubmitted.make(
+        source="test", subject="x", time=AT, data=data, id=event_id or uuid4()
+    )
 
 
 def removed(minutes: int = 0) -> DocumentRemoved:
@@ -107,7 +119,7 @@ async def test_same_content_twice_is_nothing_new(intake: DocumentIntake) -> None
 
 @pytest.mark.parametrize("fields", [{"audience": "agents"}, {"title": "Autre titre"}])
 async def test_other_description_is_a_new_version(
-    intake: DocumentIntake, fields: dict[str, str]
+    intake: DocumentIntake, fields: dict[str, Any]
 ) -> None:
     await taken(intake, submitted())
     block = (await taken(intake, submitted(minutes=5, **fields))).data.document
@@ -131,6 +143,94 @@ async def test_removal_deletes_and_stays(intake: DocumentIntake, objects: Memory
     assert len([event async for event in intake.rebuild("e5")]) == 1
 
 
+async def test_same_content_wins_over_a_removal_still_on_its_way(
+    intake: DocumentIntake, objects: MemoryObjects
+) -> None:
+    first = await taken(intake, submitted())
+    assert await intake.take(submitted(minutes=2)) is None
+    again = await intake.remove(removed(minutes=1))
+    # Others heard of the version of minute 0 only, and took it away.
+    assert isinstance(again, DocumentChunked)
+    assert again.data.document.version.submitted == AT + timedelta(minutes=2)
+    assert again.data.chunks_key == first.data.chunks_key
+    assert again.id != first.id
+    assert {first.data.chunks_key, first.data.document.original_key} <= set(objects.data)
+    assert [event.data async for event in intake.rebuild("e5")] == [again.data]
+
+
+async def test_older_removal_does_not_bring_a_tombstone_back(intake: DocumentIntake) -> None:
+    await intake.remove(removed(minutes=3))
+    await intake.remove(removed(minutes=1))
+    assert await intake.take(submitted(minutes=2)) is None
+
+
+class Crossing(MemoryObjects):
+    """Begins `other` while a key that contains `at` is written, or keys are listed."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self._at = at
+        self.other: Callable[[], Coroutine[None, None, object]] | None = None
+        self.begun: asyncio.Task[object] | None = None
+
+    async def put(
+        self, key: str, data: bytes, media_type: str = "application/octet-stream"
+    ) -> None:
+        await super().put(key, data, media_type)
+        await self._cross(key)
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        await self._cross("listing")
+        async for key in super().keys(prefix):
+            yield key
+
+    async def _cross(self, what: str) -> None:
+        if self.other is not None and self.begun is None and self._at in what:
+            self.begun = asyncio.create_task(self.other())
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("at", [".parquet", "listing"])
+async def test_version_that_crosses_an_older_removal_keeps_its_files(at: str) -> None:
+    objects = Crossing(at)
+    intake = an_intake(objects)
+    await taken(intake, submitted())
+    new = submitted(BODY + b"fin", minutes=2)
+    if at == "listing":
+        objects.other = lambda: intake.take(new)
+        await intake.remove(removed(minutes=1))
+    else:
+        objects.other = lambda: intake.remove(removed(minutes=1))
+        await intake.take(new)
+    assert objects.begun is not None
+    await objects.begun
+    live = [event.data async for event in intake.rebuild("e5")]
+    assert len(live) == 1
+    block = live[0].document
+    assert {live[0].chunks_key, block.original_key, block.text_key} <= set(objects.data)
+
+
+async def test_one_event_id_for_two_documents_loses_none(intake: DocumentIntake) -> None:
+    same = uuid4()
+    first = await taken(intake, submitted(event_id=same))
+    other = await taken(intake, submitted(event_id=same, name="autre.md"))
+    changed = await taken(intake, submitted(BODY + b"fin", minutes=1, event_id=same))
+    assert len({first.id, other.id, changed.id}) == 3
+    assert changed.data.document.version.sha256 != first.data.document.version.sha256
+    refused = [
+        await intake.take(submitted(b"%PDF-1.7", event_id=same, name=name))
+        for name in ("a.pdf", "b.pdf")
+    ]
+    assert all(isinstance(answer, DocumentRejected) for answer in refused)
+    assert len({answer.id for answer in refused if answer}) == 2
+
+
+async def test_long_title_twice_is_nothing_new(intake: DocumentIntake) -> None:
+    title = "Guide des aides aux communes " * 10
+    await taken(intake, submitted(title=title))
+    assert await intake.take(submitted(minutes=5, title=title)) is None
+
+
 async def test_rebuild_has_an_id_per_embedding(intake: DocumentIntake) -> None:
     await taken(intake, submitted())
     ids = [[event.id async for event in intake.rebuild(embedding)] for embedding in ("a", "a", "b")]
@@ -146,11 +246,26 @@ async def test_refusal_keeps_the_live_version(intake: DocumentIntake) -> None:
     assert [event.data async for event in intake.rebuild("e5")] == [live.data]
 
 
-async def test_over_the_limit(intake: DocumentIntake, objects: MemoryObjects) -> None:
+class Reads(MemoryObjects):
+    """Notes how much of each object a reader would take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_most: dict[str, int | None] = {}
+
+    async def get(self, key: str, at_most: int | None = None) -> bytes:
+        self.at_most[key] = at_most
+        return await super().get(key, at_most)
+
+
+async def test_over_the_limit_is_not_even_read() -> None:
+    objects = Reads()
     objects.data["inbox/x"] = b"a" * (INLINE_LIMIT + 1)
-    answer = await intake.take(submitted(key="inbox/x"))
+    answer = await an_intake(objects).take(submitted(key="inbox/x"))
     assert isinstance(answer, DocumentRejected)
     assert answer.data.code == "too-large"
+    assert "limite de 0.25 Mio" in answer.data.detail
+    assert objects.at_most["inbox/x"] == INLINE_LIMIT
 
 
 async def test_missing_object(intake: DocumentIntake) -> None:
