@@ -10,6 +10,7 @@ import structlog
 
 from shared.delivery import Invalid, Unavailable
 from shared.envelope import Event
+from shared.registry import decode
 
 log = structlog.get_logger()
 
@@ -67,11 +68,11 @@ class Relay:
             return
 
 
-async def say_one(say: Say, event: Event) -> str | None:
-    """Say `event`; the reason when the broker will never take it."""
+async def say_one(say: Say, body: bytes) -> str | None:
+    """Say the event that `body` holds; the reason when that can never be done."""
     try:
-        await say(event)
+        await say(decode(body))
     except Invalid as error:
-        log.error("event refused", type=event.type, id=str(event.id), reason=str(error))
+        log.error("event refused", body=body[:200].decode(errors="replace"), reason=str(error))
         return str(error)
     return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
 from shared.envelope import Frozen
@@ -24,6 +24,7 @@ Status = Literal["waiting", "approved", "edited", "rejected", "withdrawn"]
 DocumentStatus = Literal["indexed", "rejected", "removed"]
 
 EXCERPT_CHARS = 240
+Reason = Annotated[str, StringConstraints(max_length=500)]
 
 
 class MailOutcome(Frozen):
@@ -130,7 +131,7 @@ class ReviewWish(Frozen):
 
     decision: Decision
     final_text: str | None = Field(default=None, max_length=100_000)
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = Field(default=(), max_length=20)
     reviewer: str = Field(default="agent", min_length=1, max_length=64)
     seconds: float | None = Field(default=None, ge=0)
     review_id: UUID | None = None

@@ -24,6 +24,12 @@ from shared.identity import derived_id, sha256, stable_id
 from shared.records import MailBlock, Reference, Source
 
 SERVICE = "feedback"
+SUBJECT_MOST = 500
+"""Characters of a reply's subject; what is over would only fill headers."""
+THREAD_MOST = 50
+"""Message-IDs of the thread that a reply names, the last ones (RFC 5322 lets senders cut)."""
+EVENT_MOST = 500_000
+"""Bytes of an event as JSON; a stream takes 512 KiB and would refuse more for ever."""
 _MARK = re.compile(r"\[(\d{1,3}(?:\s?,\s?\d{1,3})*)\]")
 _REPLY_PREFIX = re.compile(r"^\s*(?:re|ré|rép|aw)\s?:", re.IGNORECASE)
 
@@ -79,11 +85,21 @@ def same_review(known: ReviewRecordedData, new: ReviewRecordedData) -> bool:
 
 
 def events_of(review: ReviewRecordedData, draft: StoredDraft, time: datetime) -> tuple[Event, ...]:
-    """The events that leave with the review: itself, and the reply unless it was rejected."""
-    recorded = _event(ReviewRecorded, review.review_id, draft, review, time)
-    if review.decision == "rejected":
-        return (recorded,)
-    return (recorded, _event(ReplyApproved, review.review_id, draft, reply_of(review, draft), time))
+    """The events that leave with the review: itself, and the reply unless it was rejected.
+
+    Raises Unacceptable when one is larger than the broker takes.
+    """
+    events: list[Event] = [_event(ReviewRecorded, review.review_id, draft, review, time)]
+    if review.decision != "rejected":
+        reply = reply_of(review, draft)
+        events.append(_event(ReplyApproved, review.review_id, draft, reply, time))
+    largest = max(len(event.model_dump_json().encode()) for event in events)
+    if largest > EVENT_MOST:
+        raise Unacceptable(
+            f"La décision et sa réponse pèsent {largest // 1000} ko, le maximum est"
+            f" {EVENT_MOST // 1000} ko : raccourcissez le texte."
+        )
+    return tuple(events)
 
 
 def withdrawal(draft: StoredDraft, data: DraftWithdrawnData, time: datetime) -> DraftWithdrawn:
@@ -103,7 +119,7 @@ def reply_of(review: ReviewRecordedData, draft: StoredDraft) -> ReplyApprovedDat
         recipients=(mail.reply_to or mail.sender,),
         subject=_reply_subject(mail),
         in_reply_to=mail.message_id,
-        thread_references=(*mail.references, *((mail.message_id,) if mail.message_id else ())),
+        thread_references=_thread(mail),
         text=review.final_text,
         references=tuple(
             _reference(source, draft) for source in used_sources(review.final_text, sources)
@@ -155,7 +171,13 @@ def _reference(source: Source, draft: StoredDraft) -> Reference:
 
 
 def _reply_subject(mail: MailBlock) -> str:
-    return mail.subject if _REPLY_PREFIX.match(mail.subject) else f"Re: {mail.subject}".rstrip()
+    known = _REPLY_PREFIX.match(mail.subject)
+    return (mail.subject if known else f"Re: {mail.subject}".rstrip())[:SUBJECT_MOST]
+
+
+def _thread(mail: MailBlock) -> tuple[str, ...]:
+    own = (mail.message_id,) if mail.message_id else ()
+    return (*mail.references, *own)[-THREAD_MOST:]
 
 
 def _event(kind: type[E], parent: UUID, draft: StoredDraft, data: Frozen, time: datetime) -> E:

@@ -335,6 +335,25 @@ async def test_connections_cut_by_the_server_are_unavailable_then_renewed(
     await pool.close()
 
 
+async def test_an_event_that_cannot_be_decoded_does_not_block_the_others(
+    postgres_dsn: str,
+) -> None:
+    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4), "test")
+    await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")
+    store = PostgresDrafts(pool)
+    await pool.execute(
+        "insert into feedback.outbox (event_id, type, event) values ($1, 'past', '{}')", uuid4()
+    )
+    service = FeedbackService(store, lambda: samples.AT, lambda: None)
+    await service.record_draft(of(DraftReady))
+    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    said = Said()
+    assert await store.relay(said, 10) == 3
+    assert said.types == ["review.recorded.v1", "reply.approved.v1"]
+    assert (await store.figures()).refused == 1
+    await pool.close()
+
+
 async def test_one_relay_works_at_a_time(postgres_dsn: str) -> None:
     pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4), "test")
     await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")

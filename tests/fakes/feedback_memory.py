@@ -148,7 +148,7 @@ class MemoryDrafts:
     async def relay(self, say: Say, limit: int) -> int:
         pending = [e for i, e in self._outbox.items() if i not in self._said | self._refused]
         for event in pending[:limit]:
-            refused = await say_one(say, event)
+            refused = await say_one(say, event.model_dump_json().encode())
             (self._said if refused is None else self._refused).add(event.id)
         return len(pending[:limit])
 

@@ -9,12 +9,15 @@ import httpx
 import pytest
 
 from services.feedback.api import build_api
-from services.feedback.outbox import Relay
+from services.feedback.outbox import Relay, say_one
+from services.feedback.records import ReviewWish
+from services.feedback.reviewing import EVENT_MOST, Unacceptable
 from services.feedback.service import FeedbackService
+from shared.admin import MAX_MESSAGE
 from shared.delivery import Unavailable
 from shared.document_events import DocumentIndexed
 from shared.envelope import Event
-from shared.events import DraftReady, MailAccepted
+from shared.events import DraftReady, MailAccepted, ReplyApproved
 from shared.identity import stable_id
 from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
@@ -96,6 +99,60 @@ async def test_problems_are_said_in_words(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert word in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "wish", [{"reasons": ["x" * 501]}, {"reasons": ["x"] * 21}, {"final_text": "x" * 100_001}]
+)
+async def test_a_review_over_the_limits_is_422(
+    api: httpx.AsyncClient, wish: dict[str, object]
+) -> None:
+    url = f"/v1/drafts/{samples.DRAFT}/review"
+    answer = await api.post(url, json={"decision": "edited", "final_text": "Oui [1]."} | wish)
+    assert answer.status_code == 422
+    assert next(iter(wish)) in answer.json()["detail"]
+
+
+async def _reviewed(store: MemoryDrafts, **mail: object) -> list[Event]:
+    """What leaves with the approval of a draft whose e-mail is `mail`."""
+    event = EVENTS[DraftReady]
+    assert isinstance(event, DraftReady)
+    block = event.data.mail.model_copy(update=mail)
+    draft = event.model_copy(update={"data": event.data.model_copy(update={"mail": block})})
+    service = FeedbackService(store, lambda: samples.AT, lambda: None)
+    await service.record_draft(draft)
+    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    said: list[Event] = []
+
+    async def say(event: Event) -> None:
+        said.append(event)
+
+    await store.relay(say, 10)
+    return said
+
+
+async def test_the_reply_to_an_endless_subject_and_thread_is_cut(store: MemoryDrafts) -> None:
+    references = tuple(f"<{n}@mairie.example>" for n in range(40_000))
+    _, reply = await _reviewed(store, subject="é" * 600_000, references=references)
+    assert isinstance(reply, ReplyApproved)
+    assert len(reply.data.subject) == 500
+    own = samples.MAIL.message_id
+    assert reply.data.thread_references == (*references[-49:], own)
+
+
+async def test_an_event_larger_than_the_broker_takes_is_refused_at_review(
+    store: MemoryDrafts,
+) -> None:
+    assert EVENT_MOST < MAX_MESSAGE
+    with pytest.raises(Unacceptable, match="raccourcissez"):
+        await _reviewed(store, message_id=f"<{'x' * 1_000_000}@mairie.example>")
+
+
+async def test_an_event_nobody_can_decode_is_refused_in_words() -> None:
+    async def say(event: Event) -> None:
+        raise AssertionError("there is nothing to say")
+
+    assert "Field required" in (await say_one(say, b'{"type": "sourcier.past.v0"}') or "")
 
 
 async def test_a_database_that_is_down_is_503(

@@ -26,7 +26,6 @@ from shared.envelope import Event
 from shared.events import MailSkippedData
 from shared.postgres import transaction
 from shared.records import MailBlock
-from shared.registry import decode
 
 RELAY_LOCK = 7_163_001
 """Advisory lock of the one relay that works at a time."""
@@ -186,7 +185,7 @@ class PostgresDrafts:
             )
             for row in pending:
                 try:
-                    refused = await say_one(say, decode(row["event"].encode()))
+                    refused = await say_one(say, row["event"].encode())
                 except Unavailable as error:
                     down = error
                     break
