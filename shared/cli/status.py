@@ -17,6 +17,8 @@ from shared.cli.web import fetch, readiness
 from shared.cli.where import Data, Where, locate
 
 MIB = 1024 * 1024
+FULL = 0.8
+"""Share of a stream's bytes from which we warn: a full stream takes nothing more."""
 
 
 def status(
@@ -47,10 +49,26 @@ def _status(where: Where) -> dict[str, Any]:
     found = asyncio.run(figures())
     dead = next(s["messages"] for s in found["streams"] if s["name"] == "DEAD")
     services = [_service(name, row) for name, row in where.services.items()]
-    return {"services": services, **found, "dead_letters": dead} | {
+    told = {"services": services, **found, "dead_letters": dead} | {
         "index": _asked(where, "retrieve", "/v1/index"),
         "feedback": _asked(where, "feedback", "/v1/figures"),
     }
+    return told | {"warnings": _warnings(told)}
+
+
+def _warnings(found: dict[str, Any]) -> list[str]:
+    """What an operator should act on before, or because, something is lost."""
+    told = []
+    for stream in found["streams"]:
+        most = stream["max_bytes"]
+        if most > 0 and stream["bytes"] > FULL * most:
+            told.append(
+                f"stream {stream['name']} is {stream['bytes'] / most:.0%} full; "
+                "see which consumer waits, or set a larger streams.max_bytes"
+            )
+    if refused := (found["feedback"] or {}).get("refused"):
+        told.append(f"{refused} events of feedback were refused by the broker; see its log")
+    return told
 
 
 def _service(name: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +117,8 @@ def _print(found: dict[str, Any]) -> None:
     columns = ["consumer", "waiting#", "in hand#", "redelivered#"]
     console.print(table("Lag", columns, consumers))
     _print_index(console, found)
+    for warning in found["warnings"]:
+        console.print(line(warning, "yellow"), soft_wrap=True)
     if found["dead_letters"]:
         console.print(f"[red]{found['dead_letters']} dead letters[/]: sourcier dead-letters list")
 
