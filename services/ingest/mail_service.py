@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
 from services.ingest.formats.model import Unreadable
-from services.ingest.mime import Address as ReadAddress
+from services.ingest.mail_block import (
+    MAX_DESCRIBED,
+    MAX_REFERENCES,
+    MAX_SUBJECT_CHARS,
+    Asked,
+    Incoming,
+    block,
+    described,
+    described_address,
+)
 from services.ingest.mime import Attachment as ReadAttachment
 from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
 from services.ingest.questions import find_questions, language
 from services.ingest.service import SOURCE, DocumentReader
-from services.ingest.skipping import skip_reason
+from services.ingest.skipping import correspondent_of, skip_reason
 from services.ingest.visible import new_text
 from shared.delivery import Invalid
 from shared.envelope import caused
@@ -27,8 +36,8 @@ from shared.events import (
     SkipReason,
 )
 from shared.identity import LOOP_HEADER, mail_id, sha256, stable_id
-from shared.objects import ObjectStore
-from shared.records import Address, Attachment, MailBlock
+from shared.objects import ObjectStore, TooLarge
+from shared.records import Attachment
 from shared.routing import OfMail
 from shared.settings import Mailbox
 
@@ -36,6 +45,8 @@ MAX_TEXT = 20_000
 """Characters of new text that travel in events; the whole mail stays in the object store."""
 MAX_ATTACHMENTS = 20
 MAX_ATTACHMENT_BYTES = 20 * 2**20
+ATTACHMENT_SECONDS = 60.0
+"""For all attachments of an e-mail together: it waits for them, and other e-mails for it."""
 WINDOW = timedelta(hours=1)
 
 Outcome = Literal["accepted", "duplicate", "limit"]
@@ -51,8 +62,9 @@ class Arrival:
     message_id: str
     related: tuple[str, ...]
     thread_id: UUID
-    """The thread when none of `related` is known."""
+    """The thread when no e-mail of the same sender among `related` is known."""
     sender_sha256: str
+    """Of the correspondent: who writes, or for whom a web form writes."""
     received: datetime
 
 
@@ -70,8 +82,9 @@ class MailRegister(Protocol):
     async def register(self, arrival: Arrival, limit: int) -> Registration:
         """Decide and remember, as one step. Raises Unavailable.
 
-        Duplicate: the same e-mail came by another event, or its Message-ID in another e-mail of
-        the mailbox. Limit: `limit` e-mails of the sender were accepted in the `WINDOW` before.
+        Duplicate: the same e-mail was accepted by another event, or its Message-ID in another
+        e-mail of the sender. Limit: `limit` e-mails of the sender were accepted in the `WINDOW`
+        before; sent again later, such an e-mail is decided anew. A thread has one sender.
         """
 
 
@@ -87,6 +100,7 @@ class MailIntake:
         mailboxes: Mapping[str, Mailbox],
         limits: MailLimits,
         per_sender: int,
+        attachment_seconds: float = ATTACHMENT_SECONDS,
     ) -> None:
         self._objects = objects
         self._reader = reader
@@ -95,6 +109,7 @@ class MailIntake:
         self._mailboxes = mailboxes
         self._limits = limits
         self._per_sender = per_sender
+        self._attachment_seconds = attachment_seconds
 
     async def take(self, event: MailReceived) -> MailAccepted | MailSkipped:
         """Read an e-mail. Raises Invalid (unknown mailbox), Missing, Unavailable."""
@@ -104,8 +119,12 @@ class MailIntake:
             raise Invalid(f"unknown mailbox {event.data.mailbox!r}; configured: {known}")
         raw = event.data.content if event.data.content is not None else b""
         if event.data.key is not None:
-            raw = await self._objects.get(event.data.key)
-        incoming = _Incoming(event, mail_id(event.data.mailbox, raw))
+            try:
+                raw = await self._objects.get(event.data.key, at_most=self._limits.max_bytes)
+            except TooLarge:
+                return self._too_large(event, event.data.key)
+        identity = mail_id(event.data.mailbox, raw)
+        incoming = Incoming.stored(event, identity)
         await self._objects.put(incoming.raw_key, raw, "message/rfc822")
         try:
             mail = await asyncio.to_thread(read_mail, raw, self._limits)
@@ -113,8 +132,15 @@ class MailIntake:
             return self._skipped(incoming, None, "unreadable", refusal.reason_fr)
         return await self._judge(incoming, mail, mailbox)
 
+    def _too_large(self, event: MailReceived, key: str) -> MailSkipped:
+        # Never read, so named by its key, under which it stays stored.
+        incoming = Incoming(event, stable_id("mail", event.data.mailbox, key), key)
+        most = self._limits.max_bytes / 1e6
+        detail = f"L'e-mail pèse plus que la limite de {most:.1f} Mo : il n'a pas été lu."
+        return self._skipped(incoming, None, "unreadable", detail)
+
     async def _judge(
-        self, incoming: _Incoming, mail: Mail, mailbox: Mailbox
+        self, incoming: Incoming, mail: Mail, mailbox: Mailbox
     ) -> MailAccepted | MailSkipped:
         envelope = incoming.event.data.envelope
         sender = envelope.mail_from if envelope else None
@@ -122,7 +148,7 @@ class MailIntake:
         skip = skip_reason(mail, text, mailbox.addresses, LOOP_HEADER, sender)
         if skip is not None:
             return self._skipped(incoming, mail, skip.code, skip.reason_fr)
-        questions = find_questions(mail.subject, text)
+        questions = await asyncio.to_thread(find_questions, mail.subject, text)
         if not questions:
             return self._skipped(incoming, mail, "empty", "Le message ne demande rien.")
         known = await self._register.register(_arrival(incoming, mail), self._per_sender)
@@ -134,53 +160,58 @@ class MailIntake:
             detail = f"Plus de {self._per_sender} e-mails de cet expéditeur en une heure."
             return self._skipped(incoming, mail, "limit", detail)
         attachments = await self._attachments(incoming, mail)
-        block = _block(incoming, mail, mailbox, known.thread_id, text, questions, attachments)
+        asked = Asked(text, questions, await asyncio.to_thread(language, text))
+        data = OfMail(mail=block(incoming, mail, mailbox, known.thread_id, asked, attachments))
         return caused(
             incoming.event,
             MailAccepted,
             source=SOURCE,
             time=self._clock(),
-            data=OfMail(mail=block),
+            data=data,
             subject=str(incoming.mail_id),
+            # Two e-mails under one event id are two events, or the broker would drop the second.
+            discriminator=str(incoming.mail_id),
         )
 
-    async def _attachments(self, incoming: _Incoming, mail: Mail) -> tuple[Attachment, ...]:
+    async def _attachments(self, incoming: Incoming, mail: Mail) -> tuple[Attachment, ...]:
+        end = asyncio.get_running_loop().time() + self._attachment_seconds
         return tuple(
             [
-                await self._attachment(incoming, number, attachment)
-                for number, attachment in enumerate(mail.attachments)
+                await self._attachment(incoming, number, attachment, end)
+                for number, attachment in enumerate(mail.attachments[:MAX_DESCRIBED])
             ]
         )
 
     async def _attachment(
-        self, incoming: _Incoming, number: int, found: ReadAttachment
+        self, incoming: Incoming, number: int, found: ReadAttachment, end: float
     ) -> Attachment:
-        described = Attachment(
-            name=found.name, media_type=found.media_type, size=found.size, state="unchecked"
-        )
-        if number >= MAX_ATTACHMENTS:
-            return described
+        unchecked = described(found)
+        if number >= MAX_ATTACHMENTS or asyncio.get_running_loop().time() >= end:
+            return unchecked
         if found.size > MAX_ATTACHMENT_BYTES:
-            return described.model_copy(update={"state": "too-large"})
+            return unchecked.model_copy(update={"state": "too-large"})
         try:
-            text = await self._reader.text(found.data, found.name, found.media_type)
+            async with asyncio.timeout_at(end):
+                text = await self._reader.text(found.data, found.name, found.media_type)
+        except TimeoutError:
+            return unchecked
         except Unreadable:
-            return described.model_copy(update={"state": "unreadable"})
+            return unchecked.model_copy(update={"state": "unreadable"})
         key = f"{incoming.prefix}/attachments/{number}.txt"
         await self._objects.put(key, text.encode(), "text/plain; charset=utf-8")
-        return described.model_copy(update={"state": "read", "text_key": key})
+        return unchecked.model_copy(update={"state": "read", "text_key": key})
 
     def _skipped(
-        self, incoming: _Incoming, mail: Mail | None, reason: SkipReason, detail: str
+        self, incoming: Incoming, mail: Mail | None, reason: SkipReason, detail: str
     ) -> MailSkipped:
         data = MailSkippedData(
             mailbox=incoming.event.data.mailbox,
             mail_id=incoming.mail_id,
             reason=reason,
-            detail=detail,
+            detail=detail[:MAX_SUBJECT_CHARS],
             message_id=mail.message_id if mail else "",
-            sender=_address(mail.sender) if mail else None,
-            subject=mail.subject if mail else "",
+            sender=described_address(mail.sender) if mail else None,
+            subject=mail.subject[:MAX_SUBJECT_CHARS] if mail else "",
             received=incoming.event.time,
             raw_key=incoming.raw_key,
         )
@@ -191,29 +222,17 @@ class MailIntake:
             time=self._clock(),
             data=data,
             subject=str(incoming.mail_id),
+            discriminator=str(incoming.mail_id),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Incoming:
-    """The event and the e-mail's id. `received` is the event's time: a redelivery has the same."""
-
-    event: MailReceived
-    mail_id: UUID
-
-    @property
-    def prefix(self) -> str:
-        return f"mails/{self.event.data.mailbox}/{self.mail_id}"
-
-    @property
-    def raw_key(self) -> str:
-        return f"{self.prefix}.eml"
-
-
-def _arrival(incoming: _Incoming, mail: Mail) -> Arrival:
+def _arrival(incoming: Incoming, mail: Mail) -> Arrival:
     mailbox = incoming.event.data.mailbox
-    related = tuple(dict.fromkeys(name for name in (*mail.references, mail.in_reply_to) if name))
+    correspondent = sha256(correspondent_of(mail).encode())
+    names = (*mail.references[-MAX_REFERENCES:], mail.in_reply_to)
+    related = tuple(dict.fromkeys(name for name in names if name))
     # An answer that comes before what it answers finds the same thread: both know the first mail.
+    # All who answer one circular share its Message-ID, so the correspondent is part of the thread.
     root = next(iter(related), None) or mail.message_id or str(incoming.mail_id)
     return Arrival(
         event_id=incoming.event.id,
@@ -221,43 +240,7 @@ def _arrival(incoming: _Incoming, mail: Mail) -> Arrival:
         mailbox=mailbox,
         message_id=mail.message_id,
         related=related,
-        thread_id=stable_id("thread", mailbox, root),
-        sender_sha256=sha256(mail.sender.address.lower().encode()),
+        thread_id=stable_id("thread", mailbox, correspondent, root),
+        sender_sha256=correspondent,
         received=incoming.event.time,
     )
-
-
-def _block(
-    incoming: _Incoming,
-    mail: Mail,
-    mailbox: Mailbox,
-    thread_id: UUID,
-    text: str,
-    questions: tuple[str, ...],
-    attachments: tuple[Attachment, ...],
-) -> MailBlock:
-    date = mail.date
-    return MailBlock(
-        mail_id=incoming.mail_id,
-        mailbox=incoming.event.data.mailbox,
-        thread_id=thread_id,
-        message_id=mail.message_id,
-        in_reply_to=mail.in_reply_to or None,
-        references=mail.references,
-        sender=_address(mail.sender),
-        reply_to=_address(mail.reply_to[0]) if mail.reply_to else None,
-        subject=mail.subject,
-        date=date.replace(tzinfo=UTC) if date and date.tzinfo is None else date,
-        received=incoming.event.time,
-        new_text=text,
-        questions=questions,
-        language=language(text),
-        collections=mailbox.collections,
-        audiences=mailbox.audiences,
-        raw_key=incoming.raw_key,
-        attachments=attachments,
-    )
-
-
-def _address(found: ReadAddress) -> Address:
-    return Address(address=found.address, name=found.name)

@@ -72,6 +72,15 @@ def skip_reason(
     )
 
 
+def correspondent_of(mail: Mail) -> str:
+    """The address of who writes: a web form writes from a no-reply address for its Reply-To."""
+    sender = mail.sender.address.lower()
+    if not _NO_REPLY.match(sender):
+        return sender
+    others = (other.address.lower() for other in mail.reply_to)
+    return next((address for address in others if not _NO_REPLY.match(address)), sender)
+
+
 def _loop(mail: Mail, own: set[str], loop_header: str) -> SkipReason | None:
     if loop_header and mail.has_header(loop_header):
         return SkipReason(
@@ -122,9 +131,7 @@ def _machine_sender(mail: Mail) -> str:
         return "aucun expéditeur"
     if _ROBOT.match(address):
         return f"expéditeur {address}"
-    # A web form writes from a no-reply address and names the citizen in Reply-To.
-    answerable = any(not _NO_REPLY.match(other.address) for other in mail.reply_to)
-    if _NO_REPLY.match(address) and not answerable:
+    if _NO_REPLY.match(correspondent_of(mail)):
         return f"expéditeur {address}"
     return "objet d'une réponse automatique" if _ABSENCE.match(mail.subject) else ""
 

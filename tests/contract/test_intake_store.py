@@ -93,6 +93,33 @@ async def test_threads_follow_the_nearest_known_mail(store: Store, mailbox: str)
     assert (await store.register(stranger, 5)).thread_id == stranger.thread_id
 
 
+async def test_senders_share_neither_threads_nor_message_ids(store: Store, mailbox: str) -> None:
+    first = arrival(mailbox, "<1@x>")
+    await store.register(first, 5)
+    other = arrival(mailbox, "<2@x>", "<1@x>", sender="b")
+    assert await store.register(other, 5) == Registration("accepted", other.thread_id)
+    same_id = arrival(mailbox, "<1@x>", sender="c")
+    assert await store.register(same_id, 5) == Registration("accepted", same_id.thread_id)
+
+
+async def test_over_the_limit_is_decided_anew_when_it_comes_again(
+    store: Store, mailbox: str
+) -> None:
+    await store.register(arrival(mailbox, "<1@x>"), 1)
+    over = arrival(mailbox, "<2@x>")
+    assert (await store.register(over, 1)).outcome == "limit"
+    assert (await store.register(over, 9)).outcome == "limit"
+    soon = replace(over, event_id=uuid4())
+    assert (await store.register(soon, 1)).outcome == "limit"
+    later = replace(over, event_id=uuid4(), received=AT + timedelta(hours=2))
+    decided = await store.register(later, 1)
+    assert decided.outcome == "accepted"
+    assert await store.register(later, 1) == decided
+    assert (await store.register(soon, 1)).outcome == "duplicate"
+    copy = replace(later, event_id=uuid4(), mail_id=uuid4())
+    assert (await store.register(copy, 9)).outcome == "duplicate"
+
+
 async def test_limit_of_a_sender_within_the_hour(store: Store, mailbox: str) -> None:
     outcomes = [
         (await store.register(arrival(mailbox, f"<{number}@x>"), 2)).outcome for number in range(3)

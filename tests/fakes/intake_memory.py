@@ -27,16 +27,23 @@ class MemoryIntake:
     async def register(self, arrival: Arrival, limit: int) -> Registration:
         if arrival.mail_id in self._mails:
             before, decided = self._mails[arrival.mail_id]
-            same = before.event_id == arrival.event_id
-            return decided if same else Registration("duplicate", decided.thread_id)
-        mine = [pair for pair in self._mails.values() if pair[0].mailbox == arrival.mailbox]
+            if before.event_id == arrival.event_id:
+                return decided
+            if decided.outcome == "accepted":
+                return Registration("duplicate", decided.thread_id)
+        mine = [
+            pair
+            for pair in self._mails.values()
+            if (pair[0].mailbox, pair[0].sender_sha256) == (arrival.mailbox, arrival.sender_sha256)
+        ]
+        for known, decided in mine:
+            copy = known.message_id == arrival.message_id and decided.outcome == "accepted"
+            if copy and arrival.message_id:
+                return Registration("duplicate", decided.thread_id)
         by_id = {known.message_id: decided.thread_id for known, decided in reversed(mine)}
-        if arrival.message_id and arrival.message_id in by_id:
-            return Registration("duplicate", by_id[arrival.message_id])
         threads = [by_id[name] for name in arrival.related if name in by_id]
         sent = sum(
-            known.sender_sha256 == arrival.sender_sha256
-            and decided.outcome == "accepted"
+            decided.outcome == "accepted"
             and arrival.received - WINDOW < known.received <= arrival.received
             for known, decided in mine
         )

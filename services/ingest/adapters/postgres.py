@@ -15,11 +15,12 @@ _KNOWN = "select event_id, outcome, thread_id from intake.mails where mail_id = 
 _SAME_MESSAGE = """
 select thread_id from intake.mails
 where mailbox = $1 and message_id = $2 and message_id <> '' and mail_id <> $3
+  and sender_sha256 = $4 and outcome = 'accepted'
 order by received limit 1
 """
 _THREAD = """
 select thread_id from intake.mails
-where mailbox = $1 and message_id = any($2::text[])
+where mailbox = $1 and message_id = any($2::text[]) and sender_sha256 = $3
 order by array_position($2::text[], message_id) desc, received limit 1
 """
 _COUNT = """
@@ -31,6 +32,8 @@ _INSERT = """
 insert into intake.mails
     (mail_id, event_id, mailbox, message_id, thread_id, sender_sha256, received, outcome)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (mail_id) do update set event_id = excluded.event_id, thread_id = excluded.thread_id,
+    received = excluded.received, outcome = excluded.outcome
 """
 
 
@@ -50,13 +53,11 @@ class PostgresIntake:
         async with transaction(self._pool) as connection:
             # Two e-mails of one sender, or two copies of one, are decided one after the other.
             await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.sender_sha256}")
-            if arrival.message_id:
-                await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.message_id}")
             row = await connection.fetchrow(_KNOWN, arrival.mail_id)
-            if row is not None:
-                same = row["event_id"] == arrival.event_id
-                outcome = cast(Outcome, row["outcome"]) if same else "duplicate"
-                return Registration(outcome, row["thread_id"])
+            if row is not None and row["event_id"] == arrival.event_id:
+                return Registration(cast(Outcome, row["outcome"]), row["thread_id"])
+            if row is not None and row["outcome"] == "accepted":
+                return Registration("duplicate", row["thread_id"])
             return await self._decide(connection, arrival, limit)
 
     def document(self, document_id: UUID) -> AbstractAsyncContextManager[None]:
@@ -66,11 +67,17 @@ class PostgresIntake:
     async def _decide(self, connection: Connection, arrival: Arrival, limit: int) -> Registration:
         mailbox = arrival.mailbox
         copy = await connection.fetchval(
-            _SAME_MESSAGE, mailbox, arrival.message_id, arrival.mail_id
+            _SAME_MESSAGE,
+            mailbox,
+            arrival.message_id,
+            arrival.mail_id,
+            arrival.sender_sha256,
         )
         if copy is not None:
             return Registration("duplicate", copy)
-        known = await connection.fetchval(_THREAD, mailbox, list(arrival.related))
+        known = await connection.fetchval(
+            _THREAD, mailbox, list(arrival.related), arrival.sender_sha256
+        )
         thread = known or arrival.thread_id
         since = arrival.received - WINDOW
         sent = await connection.fetchval(
