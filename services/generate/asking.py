@@ -133,6 +133,11 @@ def speaks_of_itself(unit: Unit) -> bool:
     return bool(_ABOUT_ITSELF.search(fold(unit.text)))
 
 
+def illustrates(question: str, unit: Unit) -> bool:
+    """Whether the unit belongs to a worked example, and the question asks for none."""
+    return "exemple" in fold(unit.context) and "exemple" not in fold(question)
+
+
 def disclaims(unit: Unit) -> bool:
     """Whether the sentence only warns about the document: never an answer."""
     return bool(_DISCLAIMS.search(fold(unit.text)))

@@ -55,6 +55,8 @@ _FAMILIES = {
     "prix": "cout",
     "rejet": "refus",
     "eligibil": "elig",
+    "obligatoir": "oblig",
+    "obligat": "oblig",
 }
 _NUMBER_WORDS = {
     word: str(value)

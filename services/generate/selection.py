@@ -33,7 +33,7 @@ _ASKING = 0.35
 _SIZE = 0.15
 """For naming the very size asked about (« une commune de 3 200 habitants »)."""
 _ASIDE = 0.4
-"""For sentences about the document itself."""
+"""For sentences about the document itself, and for worked examples."""
 _SAME_ROW = 0.97
 """Share of the best row's words that another row of its table must reach."""
 _LEAST_OWN = 0.1
@@ -137,7 +137,8 @@ def score(
         else:
             matter = (weights.words + weights.vector) * match
         matter += _SIZE if right_size else 0.0
-        matter *= _ASIDE if asking.speaks_of_itself(unit) else 1.0
+        aside = asking.speaks_of_itself(unit) or asking.illustrates(question, unit)
+        matter *= _ASIDE if aside else 1.0
         rank = weights.rank / (1 + 0.5 * ranks[unit.passage])
         total = matter + rank + weights.kind * asking.fits(wanted, _as_quoted(unit, asked))
         cosine = cosines.get(index) if cosines else None

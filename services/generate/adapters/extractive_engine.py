@@ -176,18 +176,33 @@ def _choose(pool: Pool, asked: Sequence[Facet], ranked: Sequence[list[Scored]]) 
     taken: list[int] = []
     facets = Counter(facet.question for facet in asked)
     for facet, ranking in zip(asked, ranked, strict=True):
+        before = chosen.get(facet.question, Chosen(facet.question))
+        if ranking and ranking[0].unit in before.units:
+            # The question's other half has the same answer: a lesser one would only blur it.
+            continue
         most = selection.MAX_UNITS if facets[facet.question] == 1 else MAX_UNITS_A_FACET
-        numbers = selection.choose(pool, ranking, taken, most)
+        elsewhere = _reserved(facet, ranking, asked, ranked)
+        numbers = selection.choose(pool, ranking, [*taken, *elsewhere], most)
         if facets[facet.question] == 1:
             numbers = selection.continued(pool, numbers, taken)
         again = not numbers and bool(selection.choose(pool, ranking))
-        before = chosen.get(facet.question, Chosen(facet.question))
         units = (*before.units, *numbers)
         chosen[facet.question] = Chosen(
             facet.question, units, above=not units and (again or before.above)
         )
         taken += numbers
     return list(chosen.values())
+
+
+def _reserved(
+    facet: Facet, own: Sequence[Scored], asked: Sequence[Facet], ranked: Sequence[list[Scored]]
+) -> list[int]:
+    """The best units of the other questions, which are to be quoted there."""
+    best = own[0].unit if own else -1
+    others = (
+        r[0].unit for f, r in zip(asked, ranked, strict=True) if f.question != facet.question and r
+    )
+    return [unit for unit in others if unit != best]
 
 
 def _well_founded(
