@@ -7,11 +7,10 @@ looks like the kind of answer asked for.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.generate import asking, ranges
+from services.generate import asking, ranges, sentences
 from services.generate.french import terms
 from services.generate.pool import Pool, by_words, said_itself
 from services.generate.units import Unit
@@ -48,22 +47,6 @@ _NEAR = 0.88
 """… or its cosine beside ``_LEAST_OWN``. 99 % of 150 questions of PIAF have such a sentence among
 those chosen from the passages that answer them, 22 % of the 32 foreign ones (of 250) that the
 examples' passages seem to answer."""
-
-_LEANS = re.compile(
-    r"^(?:(?:il|elle|ils|elles)\b"
-    r"|(?:toutefois|cependant|néanmoins|en revanche|de plus|en outre|par ailleurs|ainsi|aussi"
-    r"|donc|c'est pourquoi|dans (?:ce|les deux|tous les) cas|à l'inverse|au contraire|de même"
-    r"|celui-ci|celle-ci|ceux-ci|celles-ci|ce dernier|cette dernière|cela|ceci|leurs?|son|sa|ses"
-    r"|lui|y|en|c'est|ce sont|elle-même|et|ou|mais|puis|ensuite|sinon|par exemple|ici)\b"
-    r"|(?:\S+\s){0,4}?(?:ce|cet|cette|ces)\s(?!qui\b|que\b|qu'|dernier))",
-    re.IGNORECASE,
-)
-_ELLIPTIC = re.compile(r"\b(?:l['’]est|le sont)[.,;]", re.IGNORECASE)
-_IMPERSONAL = re.compile(
-    r"^il\s(?:(?:n'|ne\s)?(?:est|serait|faut|existe|convient|y a|suffit|s'agit|peut être"
-    r"|vous faut|appartient))\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +94,10 @@ def score(
     """
     candidates = [i for i, unit in enumerate(pool.units) if unit.passage in ranks]
     asking_it = asking.last_sentence(question)
-    words = by_words(pool, question, candidates)
-    if asking_it != question:
-        # What the e-mail told before sets the scene; the answer is to what it asks.
-        asked_words = by_words(pool, asking_it, candidates)
-        words = {i: words[i] + _ASKING * (asked_words[i] - words[i]) for i in candidates}
+    wanted, asked = asking.kinds(asking_it), frozenset(terms(asking_it))
+    words = _words(pool, question, asking_it, candidates)
     own = {index: said_itself(pool, question, index) for index in candidates}
     near = _spread(cosines or {})
-    wanted = asking.kinds(asking_it)
-    asked = frozenset(terms(asking_it))
     texts = {index: pool.units[index].text for index in candidates}
     sizes = ranges.agreeing(ranges.bands(question) or ranges.bands(background), texts)
     tables = {pool.units[index].lead for index, right in sizes.items() if right} - {""}
@@ -131,19 +109,30 @@ def score(
         other_row = unit.kind == "row" and unit.lead in tables and not right_size
         if asking.disclaims(unit) or right_size is False or other_row or _cut_off(unit, asked):
             continue
-        match = words[index]
-        if cosines:
-            matter = weights.words * match + weights.vector * near.get(index, 0.0)
-        else:
-            matter = (weights.words + weights.vector) * match
-        matter += _SIZE if right_size else 0.0
-        aside = asking.speaks_of_itself(unit) or asking.illustrates(question, unit)
-        matter *= _ASIDE if aside else 1.0
+        near_it = near.get(index, 0.0) if cosines else words[index]
+        matter = weights.words * words[index] + weights.vector * near_it
+        matter = (matter + (_SIZE if right_size else 0.0)) * _worth(unit, question)
         rank = weights.rank / (1 + 0.5 * ranks[unit.passage])
         total = matter + rank + weights.kind * asking.fits(wanted, _as_quoted(unit, asked))
         cosine = cosines.get(index) if cosines else None
-        found.append(Scored(index, match, total, cosine, own[index], matter))
+        found.append(Scored(index, words[index], total, cosine, own[index], matter))
     return sorted(found, key=lambda s: (-s.total, s.unit))
+
+
+def _worth(unit: Unit, question: str) -> float:
+    aside = asking.speaks_of_itself(unit) or asking.illustrates(question, unit)
+    return _ASIDE if aside else 1.0
+
+
+def _words(
+    pool: Pool, question: str, asking_it: str, candidates: Sequence[int]
+) -> dict[int, float]:
+    """What the e-mail told before sets the scene; the answer is to what it asks."""
+    whole = by_words(pool, question, candidates)
+    if asking_it == question:
+        return whole
+    asked = by_words(pool, asking_it, candidates)
+    return {index: whole[index] + _ASKING * (asked[index] - whole[index]) for index in candidates}
 
 
 def _as_quoted(unit: Unit, asked: frozenset[str]) -> Unit:
@@ -241,16 +230,10 @@ def speaks_to(ranking: Sequence[Scored], chosen: Container[int]) -> bool:
     )
 
 
-def leans(text: str) -> bool:
-    """Whether a sentence takes up what stands before it (« Ce délai », « Toutefois », « Elle »)."""
-    opens = bool(_LEANS.match(text)) and not _IMPERSONAL.match(text)
-    return opens or bool(_ELLIPTIC.search(text))
-
-
 def _with_antecedent(pool: Pool, index: int, known: Container[int]) -> list[int]:
     """The unit, after those of its block that it leans on; empty when they cannot be had."""
     group = [index]
-    while leans(pool.units[group[0]].text):
+    while sentences.leans(pool.units[group[0]].text):
         before = group[0] - 1
         first = pool.units[group[0]]
         same = before >= 0 and pool.units[before].passage == first.passage

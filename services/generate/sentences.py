@@ -20,6 +20,21 @@ _FULL = re.compile(r"[.!?…][ \u00a0\u202f]?[»”\")\]]*$")
 _WEAK_OPENING = re.compile(
     r"^(?:oui|non|si|bien sûr|tout à fait|absolument|en effet)\b[^.!?]{0,12}[.!,]?$", re.IGNORECASE
 )
+_LEANS = re.compile(
+    r"^(?:(?:il|elle|ils|elles)\b"
+    r"|(?:toutefois|cependant|néanmoins|en revanche|de plus|en outre|par ailleurs|ainsi|aussi"
+    r"|donc|c'est pourquoi|dans (?:ce|les deux|tous les) cas|à l'inverse|au contraire|de même"
+    r"|celui-ci|celle-ci|ceux-ci|celles-ci|ce dernier|cette dernière|cela|ceci|leurs?|son|sa|ses"
+    r"|lui|y|en|c'est|ce sont|elle-même|et|ou|mais|puis|ensuite|sinon|par exemple|ici)\b"
+    r"|(?:\S+\s){0,4}?(?:ce|cet|cette|ces)\s(?!qui\b|que\b|qu'|dernier))",
+    re.IGNORECASE,
+)
+_ELLIPTIC = re.compile(r"\b(?:l['’]est|le sont)[.,;]", re.IGNORECASE)
+_IMPERSONAL = re.compile(
+    r"^il\s(?:(?:n'|ne\s)?(?:est|serait|faut|existe|convient|y a|suffit|s'agit|peut être"
+    r"|vous faut|appartient))\b",
+    re.IGNORECASE,
+)
 
 
 def split(paragraph: str) -> list[str]:
@@ -42,6 +57,12 @@ def is_full(sentence: str) -> bool:
 def is_question(sentence: str) -> bool:
     """Whether the sentence asks instead of stating."""
     return bool(re.search(r"\?[ \u00a0\u202f]?[»”\")\]]*$", sentence.rstrip()))
+
+
+def leans(text: str) -> bool:
+    """Whether a sentence takes up what stands before it (« Ce délai », « Toutefois », « Elle »)."""
+    opens = bool(_LEANS.match(text)) and not _IMPERSONAL.match(text)
+    return opens or bool(_ELLIPTIC.search(text))
 
 
 def _ends_here(text: str, start: int, found: re.Match[str]) -> bool:
