@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from services.ingest.adapters import reader_process
 from services.ingest.adapters.reader_process import ProcessReader, Setup
+from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.formats.model import Limits, Unreadable
 from services.ingest.reading import Submission
 from shared.identity import sha256
@@ -30,12 +33,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def test_long_texts_have_the_same_tokens_in_parts(folder: Path) -> None:
+    counter = FileTokenCounter(folder)
+    text = "\n".join(f"ligne {n} du tableau, école n° {n}" for n in range(4000)) + " fin" * 20_000
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text)
+    assert list(counter.ends(text)) == [end for _, end in whole.offsets]
+    assert list(counter.ends("")) == []
+
+
 @pytest.fixture
 def reader(folder: Path) -> Iterator[ProcessReader]:
     reader = ProcessReader(Setup(folder, 64, Limits()))
     yield reader
     reader.close()
-    assert [child for child in psutil.Process().children() if "spawn" in str(child.cmdline())] == []
+    assert [
+        child for child in psutil.Process().children() if "reader_process" in str(child.cmdline())
+    ] == []
 
 
 def submission(body: bytes) -> Submission:
@@ -43,7 +56,7 @@ def submission(body: bytes) -> Submission:
 
 
 def process_id() -> int:
-    found = [c.pid for c in psutil.Process().children() if "spawn_main" in str(c.cmdline())]
+    found = [c.pid for c in psutil.Process().children() if "reader_process" in str(c.cmdline())]
     return found[0]
 
 
@@ -68,6 +81,27 @@ async def test_a_crash_refuses_one_file_only(reader: ProcessReader) -> None:
     assert await reader.text(b"Encore", "a.txt", None) == "Encore"
 
 
+async def test_a_reader_ends_with_its_service(folder: Path) -> None:
+    program = (
+        "import asyncio, os, sys, pathlib, psutil\n"
+        "from services.ingest.adapters.reader_process import ProcessReader, Setup\n"
+        "from services.ingest.formats.model import Limits\n"
+        "reader = ProcessReader(Setup(pathlib.Path(sys.argv[1]), 64, Limits()))\n"
+        "asyncio.run(reader.text(b'Bonjour', 'a.txt', None))\n"
+        "print(psutil.Process().children()[0].pid, flush=True)\n"
+        "os._exit(9)\n"
+    )
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await service.communicate()
+    for _ in range(100):
+        if not psutil.pid_exists(int(told)):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the reader process outlived its service")
+
+
 async def test_time_limit(reader: ProcessReader, monkeypatch: pytest.MonkeyPatch) -> None:
     await reader.text(b"Bonjour", "a.txt", None)
     monkeypatch.setattr(reader_process, "TEXT_SECONDS", 0.2)
@@ -79,3 +113,23 @@ async def test_time_limit(reader: ProcessReader, monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - started < 5
     monkeypatch.undo()
     assert await reader.text(b"Encore", "a.txt", None) == "Encore"
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["reading", "starting"])
+async def test_cancelled_reading_ends_at_once(reader: ProcessReader, started: bool) -> None:
+    if started:
+        await reader.text(b"Bonjour", "a.txt", None)
+        os.kill(process_id(), signal.SIGSTOP)
+    reading = asyncio.create_task(reader.text(b"Bonjour", "a.txt", None))
+    await asyncio.sleep(0.2 if started else 0)
+    began = time.monotonic()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert time.monotonic() - began < 5
+    assert await reader.text(b"Encore", "a.txt", None) == "Encore"
+
+
+async def test_memory_is_bounded(reader: ProcessReader) -> None:
+    await reader.text(b"Bonjour", "a.txt", None)
+    assert resource.prlimit(process_id(), resource.RLIMIT_AS)[0] == 3 * 2**29

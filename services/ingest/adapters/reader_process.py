@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import resource
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,10 +19,12 @@ from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.formats.model import Limits, Unreadable
 from services.ingest.reading import Reading, Submission, read_document, read_text
 
-MEMORY = 4 * 2**30
-"""Bytes of address space of one reader process."""
+MEMORY = 3 * 2**29
+"""Bytes of address space of one reader process: 1.5 GiB."""
 DOCUMENT_SECONDS = 300.0
 TEXT_SECONDS = 20.0
+PROGRAM = "from services.ingest.adapters.reader_process import main; main()"
+"""Not `multiprocessing`, whose processes import all that the service does: 60 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,18 @@ class _Process:
     """One reader process, started when first used."""
 
     def __init__(self, setup: Setup) -> None:
-        self._context = multiprocessing.get_context("spawn")
         self._setup = setup
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection
 
     def ask(self, task: Submission | _Text, seconds: float) -> _Answer:
         """The answer; raises TimeoutError, or EOFError when the process died."""
-        if self._process is None:
+        fresh = self._process is None
+        if fresh:
             self._start()
         try:
+            if fresh:
+                self._pipe.send(self._setup)
             self._pipe.send(task)
             if not self._pipe.poll(seconds):
                 raise TimeoutError
@@ -79,18 +85,21 @@ class _Process:
         """Kill the process; it holds nothing."""
         if self._process is not None:
             self._process.kill()
-            self._process.join()
-            self._process.close()
+            self._process.wait()
             self._pipe.close()
             self._process = None
 
+    def interrupt(self) -> None:
+        """Kill the process under a running `ask`, which then ends with EOFError."""
+        if (process := self._process) is not None:
+            process.kill()
+
     def _start(self) -> None:
-        self._pipe, theirs = self._context.Pipe()
-        self._process = self._context.Process(
-            target=_serve, args=(theirs, self._setup), name="reader", daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-c", PROGRAM, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
+        self._pipe = Connection(ours.detach())
 
 
 class ProcessReader:
@@ -124,7 +133,7 @@ class ProcessReader:
     async def _ask(self, process: _Process, task: Submission | _Text, seconds: float) -> object:
         try:
             async with self._busy[process]:
-                answer = await self._call(lambda: process.ask(task, seconds))
+                answer = await self._call(process, task, seconds)
         except TimeoutError as error:
             raise Unreadable(
                 f"La lecture a été arrêtée après {seconds:.0f} secondes : fichier refusé.",
@@ -139,13 +148,15 @@ class ProcessReader:
         return _result(answer)
 
     @staticmethod
-    async def _call(ask: Callable[[], _Answer]) -> _Answer:
-        """In a thread, which is waited for even when the task is cancelled: the pipe is its own."""
-        running = asyncio.create_task(asyncio.to_thread(ask))
+    async def _call(process: _Process, task: Submission | _Text, seconds: float) -> _Answer:
+        """In a thread; when cancelled the process is killed, and the thread ends at once."""
+        running = asyncio.create_task(asyncio.to_thread(process.ask, task, seconds))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await asyncio.wait([running])
+            while not running.done():  # again, when the process was only about to start
+                process.interrupt()
+                await asyncio.wait([running], timeout=0.1)
             raise
 
 
@@ -157,17 +168,24 @@ def _result(answer: _Answer) -> object:
     return answer.value
 
 
-def _serve(pipe: Connection, setup: Setup) -> None:
+def main() -> None:
     """The process: reads what comes until its parent goes away."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then stops us
+    # Ctrl-C and the end of a terminal's group are for the service, which then stops us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe = Connection(int(sys.argv[1]))
+    setup: Setup = pipe.recv()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     counter = cache(lambda: FileTokenCounter(setup.tokenizer))
     while True:
         try:
             task: Submission | _Text = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
-        pipe.send(_answered(task, setup, counter))
+        answer = _answered(task, setup, counter)
+        try:
+            pipe.send(answer)
+        except ConnectionError:
+            return
 
 
 def _answered(

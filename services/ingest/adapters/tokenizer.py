@@ -1,19 +1,24 @@
 """The embedder's tokenizer, read from its `tokenizer.json`."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer
 
 NAME = "tokenizer.json"
 _CACHED = 10_000
 _CACHED_LENGTH = 500
+_PART = 50_000
+"""Characters given to the tokenizer at once: it makes some 200 bytes a character of them."""
 
 
 def from_hub(model: str) -> Path:
     """The folder of a model's tokenizer, downloaded when it is not cached; raises OSError."""
+    # Here, because the processes that read files never need it, and it is large.
+    from huggingface_hub import hf_hub_download
+
     repository = model if "/" in model else f"sentence-transformers/{model}"
     return Path(hf_hub_download(repository, NAME)).parent
 
@@ -45,8 +50,23 @@ class FileTokenCounter:
 
     def ends(self, text: str) -> Sequence[int]:
         """The character offset after each token, ascending."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return [end for _, end in encoding.offsets]
+        found = array("q")
+        for start, part in _parts(text):
+            encoding = self._tokenizer.encode(part, add_special_tokens=False)
+            found.extend(start + end for _, end in encoding.offsets)
+        return found
 
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """The text in parts with their starts, cut after a line or word, where no token is cut."""
+    start = 0
+    while start < len(text):
+        stop = start + _PART
+        if stop < len(text):
+            breaks = (text.rfind(mark, start, stop) + 1 for mark in ("\n", " "))
+            stop = next((place for place in breaks if place > start), stop)
+        yield start, text[start:stop]
+        start = stop
