@@ -48,7 +48,7 @@ _ENGLISH = re.compile(
 )
 # Open-ended openings whose answer nobody expects from a document.
 _COURTESY = re.compile(
-    r"^\W*(?:bonjour|bonsoir|hello|hi|dear \w+|madame|monsieur)?[\s,!.]*"
+    r"^\W*(?:(?:bonjour|bonsoir|hello|hi|dear \w+|madame|monsieur)[\s,!.]*)?"
     r"(?:(?:comment|how) (?:allez-vous|vas-tu|ça va|ca va|vous portez-vous|are you(?: doing| "
     r"today)?)"
     r"|ça va|vous allez bien|tout va bien|comment se passe .{0,30}"

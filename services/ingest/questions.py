@@ -24,6 +24,8 @@ _ABBREVIATION = re.compile(
     r"|resp|tél"
     r"|vol|Mr|Mrs|Ms|vs|e\.g|i\.e|c\.-à-d|[A-Z])\.)$"
 )
+_ABBREVIATION_CHARS = 12
+"""Looked at for one: more than the longest has, never a whole piece that grows."""
 _GREETING = re.compile(
     r"^(?:(?:bonjour|bonsoir|hello|hi|good (?:morning|afternoon|evening)|dear|madame|monsieur"
     r"|mesdames"
@@ -235,7 +237,7 @@ def _blocks(text: str) -> list[tuple[str, bool]]:
 def _split(paragraph: str) -> list[str]:
     pieces: list[str] = []
     for piece in _SENTENCE_END.split(paragraph):
-        if pieces and _ABBREVIATION.search(pieces[-1]):
+        if pieces and _ABBREVIATION.search(pieces[-1][-_ABBREVIATION_CHARS:]):
             pieces[-1] = f"{pieces[-1]} {piece}"
         else:
             pieces.append(piece.strip())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,3 +202,13 @@ def test_any_text_gives_few_bounded_questions(subject: str, text: str) -> None:
 )
 def test_language(text: str, code: str) -> None:
     assert language(text) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["M. " * 6600, "Quel taux " + "e.g. " * 4000 + "?", "! " * 9999 + "a?", "!" * 19_998 + "a?"],
+)
+def test_hostile_repetitions_are_read_in_linear_time(text: str) -> None:
+    start = time.process_time()
+    find_questions("Aide", text)
+    assert time.process_time() - start < 0.5
