@@ -109,10 +109,13 @@ def by_words(pool: Pool, question: str, candidates: Sequence[int]) -> dict[int, 
 
 
 def said_itself(pool: Pool, question: str, index: int) -> float:
-    """Share of the question's words, weighted by IDF, that stands in the unit itself."""
+    """Share of the question's words, weighted by IDF, that a reader of the unit sees in it: of a
+    row its columns' names too."""
     asked = set(terms(question))
+    unit = pool.units[index]
+    seen = asked & set(terms(unit.lead)) if unit.kind == "row" else set()
     whole = sum(pool.weight(term) for term in asked) or 1.0
-    return sum(pool.weight(term) for term in pool.says(index, asked)) / whole
+    return sum(pool.weight(term) for term in seen | pool.says(index, asked)) / whole
 
 
 def _under_heading(pool: Pool, index: int, asked: set[str], whole: float) -> float:
