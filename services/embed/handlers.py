@@ -3,7 +3,7 @@
 from services.embed.service import EmbedService
 from shared import topology
 from shared.bus import Bus
-from shared.document_events import DocumentChunked
+from shared.document_events import DocumentChunked, DocumentRemoved
 from shared.events import MailAccepted
 from shared.queries import EmbedAnswer, EmbedQuery
 
@@ -20,6 +20,10 @@ def register(bus: Bus, service: EmbedService) -> None:
         embedded = await service.embed_document(event)
         if embedded is not None:
             await bus.say(embedded)
+
+    @bus.hears(topology.EMBED_REMOVAL)
+    async def document_removed(event: DocumentRemoved) -> None:
+        await service.remove_document(event)
 
     @bus.answers(EmbedQuery)
     async def embed(query: EmbedQuery) -> EmbedAnswer:

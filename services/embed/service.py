@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+from uuid import UUID
 
 import numpy as np
 
@@ -13,12 +14,17 @@ from services.embed.dispatch import Vectors
 from services.embed.files import passage_texts, read_chunks, write_vectors
 from services.embed.fingerprints import EmbeddingRecipe
 from shared.delivery import Invalid
-from shared.document_events import DocumentChunked, DocumentEmbedded, DocumentEmbeddedData
+from shared.document_events import (
+    DocumentChunked,
+    DocumentEmbedded,
+    DocumentEmbeddedData,
+    DocumentRemoved,
+)
 from shared.envelope import caused
 from shared.events import MailAccepted, MailEmbedded, MailEmbeddedData
 from shared.objects import Missing, ObjectStore
 from shared.queries import EmbedAnswer, EmbedQuery
-from shared.records import QuestionVectors, SparseVector
+from shared.records import DocumentVersion, QuestionVectors, SparseVector
 
 DIGITS = 7
 """Decimals of a dense value in an event: what float32 holds."""
@@ -57,6 +63,7 @@ class EmbedService:
         self._fingerprint = recipe.fingerprint()
         self._clock = clock
         self._timer = timer
+        self._fingerprints: set[str] | None = None
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._recent = VectorCache(recipe.dimension)
 
@@ -73,6 +80,9 @@ class EmbedService:
             if await self._removed(event):
                 return None
             raise
+        if await self._removed(event):  # while it was embedded: `remove_document` saw no file yet
+            await self._objects.remove(key)
+            return None
         data = DocumentEmbeddedData(
             document=event.data.document,
             vectors_key=key,
@@ -89,6 +99,21 @@ class EmbedService:
             data=data,
             discriminator=self._fingerprint,
         )
+
+    async def remove_document(self, event: DocumentRemoved) -> None:
+        """Delete the document's vector files, which hold its text, for every embedding.
+
+        They stay when the document was submitted again after the removal. Raises Unavailable.
+        """
+        identity = event.data.document_id
+        live = (await self._catalogued(identity) or {}).get("chunked")
+        if live is not None:
+            version = DocumentVersion.model_validate(live["document"]["version"])
+            if version.submitted > event.data.removed:
+                return
+        for fingerprint in await self._known_fingerprints():
+            async for key in self._objects.keys(f"vectors/{fingerprint}/{identity}/"):
+                await self._objects.remove(key)
 
     async def embed_mail(self, event: MailAccepted) -> MailEmbedded:
         """One dense and one sparse vector per question."""
@@ -186,12 +211,28 @@ class EmbedService:
         body = await asyncio.to_thread(write_vectors, table, dense, sparse)
         await self._objects.put(key, body, "application/vnd.apache.parquet")
 
+    async def _known_fingerprints(self) -> set[str]:
+        """This embedding's fingerprint and those of the vectors that earlier ones left.
+
+        All keys are listed once: another embedding needs a new start of the service.
+        """
+        if self._fingerprints is None:
+            found = {self._fingerprint}
+            async for key in self._objects.keys("vectors/"):
+                found.add(key.split("/")[1])
+            self._fingerprints = found
+        return self._fingerprints
+
     async def _removed(self, event: DocumentChunked) -> bool:
         """Whether ingest's catalogue says that the document is gone."""
+        entry = await self._catalogued(event.data.document.document_id)
+        return entry is not None and entry.get("chunked") is None
+
+    async def _catalogued(self, identity: UUID) -> dict[str, Any] | None:
+        """What ingest's catalogue holds of the document; None when it never had it."""
         try:
-            entry = await self._objects.get(
-                f"documents/{event.data.document.document_id}/catalogue.json"
-            )
+            entry = await self._objects.get(f"documents/{identity}/catalogue.json")
         except Missing:
-            return False
-        return json.loads(entry).get("chunked") is None
+            return None
+        found: dict[str, Any] = json.loads(entry)
+        return found

@@ -7,7 +7,9 @@ import io
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +23,12 @@ from services.embed.files import COLUMNS
 from services.embed.fingerprints import EmbeddingRecipe
 from services.embed.service import EmbedService
 from shared.delivery import Invalid
-from shared.document_events import DocumentChunked, DocumentChunkedData
+from shared.document_events import (
+    DocumentChunked,
+    DocumentChunkedData,
+    DocumentRemoved,
+    DocumentRemovedData,
+)
 from shared.events import MailAccepted, OfMail
 from shared.identity import passage_id, stable_id
 from shared.objects import MemoryObjects, Missing
@@ -188,6 +195,39 @@ async def test_a_missing_chunk_file_is_invalid_unless_the_document_was_removed(
         await world.service.embed_document(chunked())
     world.objects.data[catalogue] = json.dumps({"chunked": None, "removed": "x"}).encode()
     assert await world.service.embed_document(chunked()) is None
+
+
+def removal(after: timedelta) -> DocumentRemoved:
+    data = DocumentRemovedData(
+        collection=BLOCK.collection,
+        document_id=BLOCK.document_id,
+        removed=BLOCK.version.submitted + after,
+    )
+    return DocumentRemoved.make(source="test", subject="x", time=AT, data=data, id=uuid4())
+
+
+async def test_a_removed_document_leaves_no_vectors_of_any_embedding(world: World) -> None:
+    world.objects.data[KEY] = chunk_file(list(TEXTS))
+    assert await world.service.embed_document(chunked()) is not None
+    other = f"vectors/earlier/{BLOCK.document_id}/a.parquet"
+    neighbour = f"vectors/earlier/{uuid4()}/a.parquet"
+    world.objects.data |= {other: b"x", neighbour: b"x"}
+    catalogue = f"documents/{BLOCK.document_id}/catalogue.json"
+    live = {"chunked": chunked().data.model_dump(mode="json")}
+    world.objects.data[catalogue] = json.dumps(live).encode()
+    # Submitted again after the removal: the files are those of the live version.
+    await world.service.remove_document(removal(-timedelta(minutes=1)))
+    assert len([key for key in world.objects.data if key.startswith("vectors/")]) == 3
+    await world.service.remove_document(removal(timedelta(minutes=1)))
+    assert [key for key in world.objects.data if key.startswith("vectors/")] == [neighbour]
+
+
+async def test_a_document_removed_while_it_is_embedded_leaves_no_vectors(world: World) -> None:
+    world.objects.data[KEY] = chunk_file(list(TEXTS))
+    catalogue = f"documents/{BLOCK.document_id}/catalogue.json"
+    world.objects.data[catalogue] = json.dumps({"chunked": None, "removed": "x"}).encode()
+    assert await world.service.embed_document(chunked()) is None
+    assert not [key for key in world.objects.data if key.startswith("vectors/")]
 
 
 async def test_a_mail_gets_one_dense_and_one_sparse_vector_per_question(world: World) -> None:
