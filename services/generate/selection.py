@@ -45,8 +45,8 @@ _SAYS = 0.15
 """Share of the question's words that one sentence says itself, where the passages leave doubt…"""
 _NEAR = 0.88
 """… or its cosine beside ``_LEAST_OWN``. 99 % of 150 questions of PIAF have such a sentence among
-those chosen from the passages that answer them, 22 % of the 32 foreign ones (of 250) that the
-examples' passages seem to answer."""
+those chosen from the passages that answer them, a quarter of the 32 foreign ones (of 250) that
+the examples' passages seem to answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,18 @@ async def test_answered_and_unanswered_questions_are_told_apart(world: World) ->
     assert answered > unanswered
 
 
+async def test_an_email_in_another_language_is_searched_by_meaning_alone(world: World) -> None:
+    await world.add("a.md", "isolation des combles", "chaudière à granulés")
+    event = mail("quelle isolation des combles")
+    block = event.data.mail.model_copy(update={"language": "en"})
+    foreign = event.model_copy(update={"data": event.data.model_copy(update={"mail": block})})
+    said = await world.search.take_mail(event)
+    told = await world.search.take_mail(foreign)
+    assert told.data.passages[0].text == "isolation des combles"
+    assert told.data.retrieval == world.search.fingerprint("e1", "dense", 4)
+    assert said.data.retrieval == world.search.fingerprint("e1", "hybrid", 4)
+
+
 async def test_empty_index_gives_no_passage_and_no_evidence(world: World) -> None:
     said = await world.search.take_mail(mail("quelle aide", "quel prêt"))
     assert said.data.passages == ()
