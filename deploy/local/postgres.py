@@ -55,6 +55,7 @@ class PostgresServer:
             # Who may open the socket may be anyone in the database: its owner and root only.
             *("-c", "unix_socket_permissions=0700"),
             *("-c", "synchronous_commit=on", "-c", "max_connections=100"),
+            *("-c", "shared_buffers=32MB", "-c", "max_parallel_workers=0", "-c", "jit=off"),
         ]
         self.process = spawn(
             command, self._log, _environment(), wheel.system_user, orphaned=signal.SIGINT
