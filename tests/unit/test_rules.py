@@ -60,7 +60,12 @@ CONTRACT = {
     "shared.delivery",
     "shared.settings",
 }
-PROTOCOLS = {"shared.objects", "shared.objects.ObjectStore", "shared.objects.Missing"}
+PROTOCOLS = {
+    "shared.objects",
+    "shared.objects.ObjectStore",
+    "shared.objects.Missing",
+    "shared.objects.TooLarge",
+}
 """Of the object store a use case sees its Protocol only."""
 IO_IN_STANDARD_LIBRARY = {
     "socket",
