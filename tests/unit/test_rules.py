@@ -58,6 +58,7 @@ CONTRACT = {
     "shared.queries",
     "shared.identity",
     "shared.delivery",
+    "shared.registry",
     "shared.settings",
 }
 PROTOCOLS = {
