@@ -129,7 +129,7 @@ class SearchService:
             evidence=max(each, default=0.0),
             question_evidence=each,
             embedding=embedding,
-            retrieval=self.fingerprint(embedding, method, limit),
+            retrieval=self.fingerprint(embedding, how, limit),
             timings={"retrieve": self._timer() - started},
         )
         return caused(event, ContextRetrieved, source="retrieve", time=self._clock(), data=data)
