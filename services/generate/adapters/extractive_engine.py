@@ -33,7 +33,7 @@ MAX_COMPARED_A_PASSAGE = 3
 MAX_COMPARED_CHARS = 200
 MAX_UNITS_A_FACET = 3
 """Units for each of several questions that one sentence puts together."""
-SURE_EVIDENCE = 0.85
+SURE_EVIDENCE = 0.88
 """Evidence from which sentences need not take up the question's words to be quoted."""
 
 Cosines = dict[int, float]
