@@ -43,9 +43,7 @@ def texts(answer: EngineAnswer) -> list[str]:
 async def test_a_size_told_in_the_email_picks_its_row_alone() -> None:
     asked = "Quelle part de l'audit énergétique prenez-vous en charge pour une commune ?"
     answer = await said(asked, [passage(RATES)], told="Nous sommes 3 200 habitants.")
-    assert texts(answer) == [
-        "Commune de 2 000 à 9 999 habitants — audit énergétique : 70 %."
-    ]
+    assert texts(answer) == ["Commune de 2 000 à 9 999 habitants — audit énergétique : 70 %."]
 
 
 async def test_a_yes_to_another_question_is_not_cut_into_half_a_sentence() -> None:
