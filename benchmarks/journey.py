@@ -238,7 +238,10 @@ async def measure(where: Where, options: argparse.Namespace, figures: dict[str, 
     questions = {q["_id"]: q["text"] for q in lines("queries.jsonl.gz") if q["_id"] in answers}
     ids = {page: str(document_id("default", f"{page}.md")) for page in kept}
     names = {document: page for page, document in ids.items()}
-    asked = chosen.sample(sorted(questions), min(options.mails, len(questions)))
+    order = chosen.sample(sorted(questions), len(questions))
+    asked = order[: options.mails]
+    # Texts that embed has not seen: it keeps the vectors of what it was asked lately.
+    unseen = order[options.mails :][:LATENCY_MAILS] or asked[:LATENCY_MAILS]
     letters = [letter(n, questions[query], "mail") for n, query in enumerate(asked)]
     wanted = {f"mail-{n}": ids[answers[query]] for n, query in enumerate(asked)}
     objects = S3Objects(where.settings.objects)
@@ -250,7 +253,7 @@ async def measure(where: Where, options: argparse.Namespace, figures: dict[str, 
         figures["outcomes"] = dict(Counter(o["outcome"] for o in found))
         figures["unaccounted"] = len(letters) - sum(o["outcome"] != "none" for o in found)
         figures["hit@1"], figures["hit@5"] = hits(found, wanted, 1), hits(found, wanted, 5)
-        alone = [letter(n, questions[q], "alone") for n, q in enumerate(asked[:LATENCY_MAILS])]
+        alone = [letter(n, questions[q], "alone") for n, q in enumerate(unseen)]
         seconds = await one_by_one(client, objects, alone)
         figures["latency p50 (s)"] = percentile(seconds, 0.5)
         figures["latency p99 (s)"] = percentile(seconds, 0.99)
