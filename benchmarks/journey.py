@@ -100,11 +100,16 @@ def add(pages: list[dict[str, str]], folder: Path, where: Where) -> float:
 
 
 async def chunks(where: Where) -> list[str]:
-    """The text of every chunk, as ingest stored it."""
+    """What embed is given of every chunk: title and headings, then the text."""
     objects, found = S3Objects(where.settings.objects), list[str]()
     async for key in objects.keys("chunks/"):
-        table = pq.read_table(io.BytesIO(await objects.get(key)), columns=["text"])
-        found += table.column("text").to_pylist()
+        table = pq.read_table(io.BytesIO(await objects.get(key)))
+        entry = json.loads(await objects.get(f"documents/{key.split('/')[1]}/catalogue.json"))
+        title = entry["chunked"]["document"]["title"]
+        found += [
+            f"{' > '.join([title, *row['heading_path']])}\n{row['text']}"
+            for row in table.select(["heading_path", "text"]).to_pylist()
+        ]
     return found
 
 
