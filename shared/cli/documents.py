@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -219,10 +220,8 @@ async def _remove(where: Where, identity: UUID, collection: str) -> None:
 
 
 def _identity(document: str, collection: str) -> UUID:
-    try:
+    with suppress(ValueError):
         return UUID(document)
-    except ValueError:
-        pass
     try:
         return document_id(collection, document)
     except UnicodeEncodeError as error:

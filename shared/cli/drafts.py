@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -84,10 +85,8 @@ def show(
 
 def _full(draft: str, base: str) -> str:
     """The whole id; a beginning will do when it is the beginning of one of the last 500."""
-    try:
+    with suppress(ValueError):
         return str(UUID(draft))
-    except ValueError:
-        pass
     known = [d["draft_id"] for d in fetch("GET", base, limit=500)]
     found = [each for each in known if each.startswith(draft.lower())]
     if len(found) == 1:
