@@ -85,8 +85,8 @@ def endpoint_of(generation: Generation) -> Endpoint | None:
         model=generation.model,
         api_key=key.get_secret_value() if key else None,
         timeout=generation.timeout,
-        max_tokens=generation.max_tokens,
-        temperature=generation.temperature,
+        max_tokens=generation.profile().max_tokens,
+        temperature=generation.profile().temperature,
     )
 
 
