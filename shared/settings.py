@@ -132,6 +132,9 @@ class ModelProfile(Section):
     temperature: float = Field(default=0.1, ge=0)
 
 
+DEMONSTRATION = ModelProfile(form="select", context_tokens=900, max_tokens=120, temperature=0)
+
+
 class Judge(Section):
     """A model that reads drafts before they are said; by default it does not."""
 
@@ -163,9 +166,6 @@ class Generation(Section):
     def profile(self) -> ModelProfile:
         """That of the configured model; the general one for a model without."""
         return self.models.get(self.model or "", ModelProfile())
-
-
-DEMONSTRATION = ModelProfile(form="select", context_tokens=900, max_tokens=120, temperature=0)
 
 
 class Serving(Section):
