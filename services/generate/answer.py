@@ -9,23 +9,32 @@ from shared.records import Check, MailBlock, Message, Passage
 
 Language = Literal["fr", "en"]
 RefusalReason = Literal["out-of-scope", "unsupported"]
+Length = Literal["short", "medium", "long"]
+Tone = Literal["formal", "neutral", "warm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the mailbox's replies sound, for engines that write."""
+
+    length: Length = "medium"
+    tone: Tone = "neutral"
 
 
 @dataclass(frozen=True, slots=True)
 class DraftRequest:
     """One draft to write.
 
-    ``questions``: indices of the e-mail's questions for which there is evidence; ``messages``:
-    the chat messages of the prompt, which every engine's draft keeps; ``evidence``: in [0, 1] by
-    question of the e-mail, none when an agent asked for the draft.
+    ``questions``: indices of the e-mail's questions for which there is evidence; ``evidence``: in
+    [0, 1] by question of the e-mail, none when an agent asked for the draft.
     """
 
     mail: MailBlock
     passages: tuple[Passage, ...]
     questions: tuple[int, ...]
-    messages: tuple[Message, ...]
     instruction: str = ""
     evidence: tuple[float, ...] = ()
+    style: Style = Style()
 
     @property
     def language(self) -> Language:
@@ -60,7 +69,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class EngineAnswer:
-    """Parts or a refusal; ``unanswered``: indices of questions the engine found nothing for."""
+    """Parts or a refusal; ``unanswered``: indices of questions the engine found nothing for.
+
+    ``messages``: the prompt exactly as sent, or as a model would have got it; ``prompt``: the
+    fingerprint of its texts. Both empty when nothing was asked.
+    """
 
     engine: str
     model: str
@@ -69,6 +82,8 @@ class EngineAnswer:
     unanswered: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
     raw: str = ""
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
 
 
 class EngineFailed(Exception):

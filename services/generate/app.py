@@ -10,6 +10,7 @@ from services.generate.adapters.bus_scorer import BusScorer
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
+from services.generate.answer import Style
 from services.generate.fallback import FallbackEngine
 from services.generate.handlers import register
 from services.generate.service import Engine, GenerateService, Rules
@@ -27,16 +28,17 @@ class ContradictorySettings(Misconfigured):
 async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """The engines of the settings, started, and the service that uses them."""
     endpoint = endpoint_of(settings.generation)
-    extractive = ExtractiveEngine(BusScorer(bus))
-    model = OpenAiEngine(endpoint) if endpoint else None
+    prompts = PromptFiles()
+    extractive = ExtractiveEngine(BusScorer(bus), prompts)
+    model = OpenAiEngine(endpoint, prompts) if endpoint else None
     engines = engines_of(settings.generation, extractive, model)
     service = GenerateService(
         engines=engines,
         default=settings.generation.engine,
-        prompts=PromptFiles(),
         rules=Rules(
             min_evidence=settings.generation.min_evidence,
             signatures={name: box.signature for name, box in settings.mailboxes.items()},
+            styles={name: Style(box.length, box.tone) for name, box in settings.mailboxes.items()},
         ),
         clock=utcnow,
         timer=time.perf_counter,

@@ -26,7 +26,7 @@ class Composed:
 def compose(request: DraftRequest, answer: EngineAnswer, signature: str) -> Composed:
     """The draft of ``answer``; questions that stay open are named in it."""
     within, dropped = citations.within(answer.parts, len(request.passages))
-    kept, found = checks.examine(within, _grounds(request))
+    kept, found = checks.examine(within, _grounds(request, answer))
     stated = any(not part.connective for part in kept)
     open_questions = _left_open(request, answer)
     every = (*kept, *_open_parts(request, open_questions)) if stated else ()
@@ -50,11 +50,11 @@ def compose(request: DraftRequest, answer: EngineAnswer, signature: str) -> Comp
     )
 
 
-def _grounds(request: DraftRequest) -> Grounds:
+def _grounds(request: DraftRequest, answer: EngineAnswer) -> Grounds:
     return Grounds(
         passages=request.passages,
         mail_text=f"{request.mail.subject} {request.mail.new_text}",
-        prompt=next((m.content for m in request.messages if m.role == "system"), ""),
+        prompt=next((m.content for m in answer.messages if m.role == "system"), ""),
         foreign=request.language != "fr",
     )
 

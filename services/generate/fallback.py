@@ -18,6 +18,7 @@ class FallbackEngine:
         self._second = second
         self.name = first.name
         self.fingerprint = first.fingerprint
+        self.prompt = first.prompt
 
     async def start(self) -> None:
         """Start both."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.generate.answer import Language, reply_language
-from shared.records import MailBlock, Passage
+from services.generate.answer import DraftRequest, Language
+from shared.records import Passage
 
 MAX_MAIL_CHARS = 6000
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>()«»]+")
@@ -48,10 +48,9 @@ def order(passages: Sequence[Passage]) -> list[int]:
     return sorted(range(len(passages)), key=lambda index: str(passages[index].passage_id))
 
 
-def prompt(
-    mail: MailBlock, passages: Sequence[Passage], questions: Sequence[int], instruction: str
-) -> Prompt:
+def prompt(request: DraftRequest) -> Prompt:
     """The values of the prompt for one draft; nothing in them can close a data section."""
+    mail, passages = request.mail, request.passages
     numbered = [
         NumberedPassage(
             number=number,
@@ -62,12 +61,12 @@ def prompt(
         for number, index in enumerate(order(passages), start=1)
     ]
     return Prompt(
-        language=reply_language(mail.language),
+        language=request.language,
         passages=tuple(numbered),
         subject=data(mail.subject),
         text=data(mail.new_text[:MAX_MAIL_CHARS]),
-        questions=tuple(data(mail.questions[index]) for index in questions),
-        instruction=data(instruction),
+        questions=tuple(data(mail.questions[index]) for index in request.questions),
+        instruction=data(request.instruction),
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypedDict
 from uuid import UUID
 
-from services.generate import prompting
-from services.generate.answer import DraftRequest, EngineAnswer
+from services.generate.answer import DraftRequest, EngineAnswer, Style
 from services.generate.composing import compose
 from services.generate.declining import in_words
-from services.generate.prompting import Prompt
 from shared.clock import Clock
 from shared.delivery import Invalid
 from shared.envelope import Event, caused
@@ -35,13 +33,15 @@ SOURCE = "generate"
 class Engine(Protocol):
     """Writes statements from passages; used between ``start`` and ``stop`` only.
 
-    ``name`` is the engine's configured name; ``fingerprint`` names model and settings, and with
-    them the drafts they make. ``write`` raises ``Unavailable`` while what it needs is down and
-    ``EngineFailed`` when nothing usable came back; outside start…stop it raises ``RuntimeError``.
+    ``name`` is the engine's configured name; ``fingerprint`` names model, sampling and form,
+    ``prompt`` the prompt's texts, and with them the drafts they make. ``write`` raises
+    ``Unavailable`` while what it needs is down and ``EngineFailed`` when nothing usable came back;
+    outside start…stop it raises ``RuntimeError``.
     """
 
     name: str
     fingerprint: str
+    prompt: str
 
     async def start(self) -> None: ...
 
@@ -50,25 +50,22 @@ class Engine(Protocol):
     async def stop(self) -> None: ...
 
 
-class Prompts(Protocol):
-    """Renders the chat messages of a draft; ``fingerprint`` versions the prompt texts."""
-
-    fingerprint: str
-
-    def messages(self, prompt: Prompt) -> tuple[Message, ...]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``min_evidence`` in [0, 1] to draft at all; ``signatures`` by mailbox."""
+    """``min_evidence`` in [0, 1] to draft at all; ``signatures`` and ``styles`` by mailbox."""
 
     min_evidence: float
     signatures: Mapping[str, str]
     signature: str = "Le service instructeur"
+    styles: Mapping[str, Style] = field(default_factory=dict)
 
     def signature_of(self, mailbox: str) -> str:
         """The mailbox's signature, or the general one for a mailbox without settings."""
         return self.signatures.get(mailbox, self.signature)
+
+    def style_of(self, mailbox: str) -> Style:
+        """The mailbox's style, or the general one."""
+        return self.styles.get(mailbox, Style())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +109,12 @@ class GenerateService:
         *,
         engines: Mapping[str, Engine],
         default: str,
-        prompts: Prompts,
         rules: Rules,
         clock: Clock,
         timer: Callable[[], float],
     ) -> None:
         self._engines = engines
         self._default = default
-        self._prompts = prompts
         self._rules = rules
         self._clock = clock
         self._timer = timer
@@ -163,26 +158,30 @@ class GenerateService:
     async def _write(self, job: _Job, timings: Timings) -> Outcome:
         started = self._timer()
         answered = self._answerable(job)
-        messages = self._messages(job, answered or tuple(range(len(job.mail.questions))))
         engine = self._engines[job.engine]
         none = EngineAnswer(engine=engine.name, model=engine.fingerprint)
         if not job.passages:
-            return self._declined(job, messages, none, "no-passage", timings)
+            return self._declined(job, none, "no-passage", timings)
         if not answered:
-            return self._declined(job, messages, none, "not-enough-evidence", timings)
+            return self._declined(job, none, "not-enough-evidence", timings)
         request = DraftRequest(
-            job.mail, job.passages, answered, messages, job.instruction, self._each(job)
+            mail=job.mail,
+            passages=job.passages,
+            questions=answered,
+            instruction=job.instruction,
+            evidence=self._each(job),
+            style=self._rules.style_of(job.mail.mailbox),
         )
         answer = await engine.write(request)
         spent = {**timings, "generate": max(0.0, self._timer() - started)}
         if answer.refusal is not None:
-            return self._declined(job, messages, answer, answer.refusal.reason, spent)
+            return self._declined(job, answer, answer.refusal.reason, spent)
         draft = compose(request, answer, self._rules.signature_of(job.mail.mailbox))
         if not draft.parts:
             answer = replace(answer, checks=draft.checks)
-            return self._declined(job, messages, answer, "unsupported", spent)
+            return self._declined(job, answer, "unsupported", spent)
         data = DraftReadyData(
-            **self._common(job, messages, answer, spent),
+            **self._common(job, answer, spent),
             greeting=draft.greeting,
             parts=draft.parts,
             closing=draft.closing,
@@ -194,35 +193,30 @@ class GenerateService:
         return caused(job.event, DraftReady, source=SOURCE, time=self._clock(), data=data)
 
     def _declined(
-        self,
-        job: _Job,
-        messages: tuple[Message, ...],
-        answer: EngineAnswer,
-        why: DeclineReason,
-        timings: Timings,
+        self, job: _Job, answer: EngineAnswer, why: DeclineReason, timings: Timings
     ) -> DraftDeclined:
         detail = in_words(why, evidence=job.evidence, least=self._rules.min_evidence)
         if answer.refusal is not None and answer.refusal.detail:
             detail = f"{detail} {answer.refusal.detail}"
         data = DraftDeclinedData(
-            **self._common(job, messages, answer, timings),
+            **self._common(job, answer, timings),
             why=why,
             detail=detail,
             checks=answer.checks,
         )
         return caused(job.event, DraftDeclined, source=SOURCE, time=self._clock(), data=data)
 
-    def _common(
-        self,
-        job: _Job,
-        messages: tuple[Message, ...],
-        answer: EngineAnswer,
-        timings: Timings,
-    ) -> _Common:
+    def _common(self, job: _Job, answer: EngineAnswer, timings: Timings) -> _Common:
         engine = self._engines[job.engine]
         # The configured engine, not the one that stepped in: a redelivery finds the same draft.
+        style = self._rules.style_of(job.mail.mailbox)
         pipeline = short_hash(
-            engine.fingerprint, self._prompts.fingerprint, job.embedding, job.retrieval
+            engine.fingerprint,
+            engine.prompt,
+            style.length,
+            style.tone,
+            job.embedding,
+            job.retrieval,
         )
         return _Common(
             mail=job.mail,
@@ -230,11 +224,11 @@ class GenerateService:
             request_id=job.request_id,
             passages=job.passages,
             evidence=job.evidence,
-            messages=messages,
+            messages=answer.messages,
             engine=answer.engine,
             fingerprints=Fingerprints(
                 model=answer.model,
-                prompt=self._prompts.fingerprint,
+                prompt=answer.prompt or engine.prompt,
                 embedding=job.embedding,
                 retrieval=job.retrieval,
             ),
@@ -258,7 +252,3 @@ class GenerateService:
         """Evidence by question; nothing when it was not told for each."""
         given = job.question_evidence
         return given if len(given) == len(job.mail.questions) else ()
-
-    def _messages(self, job: _Job, questions: tuple[int, ...]) -> tuple[Message, ...]:
-        prompt = prompting.prompt(job.mail, job.passages, questions, job.instruction)
-        return self._prompts.messages(prompt)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
+from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.composing import compose
 from services.generate.service import Engine
-from tests.fakes.drafting import STUDY, WORKS, WordScorer, mail, passage, request
+from tests.fakes.drafting import STUDY, WORKS, extractive, mail, passage, request
 from tests.fakes.endpoint import endpoint, parts
 
 ANSWER = "Le programme cofinance l'étude préalable à hauteur de 50 % de son coût hors taxes."
@@ -19,10 +19,10 @@ ANSWER = "Le programme cofinance l'étude préalable à hauteur de 50 % de son c
 @pytest.fixture(params=["extractive", "openai"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "extractive":
-        yield ExtractiveEngine(WordScorer())
+        yield extractive()
         return
     with endpoint(parts((ANSWER, [1]), ("Le plafond est de 40 000 € par projet.", [1]))) as server:
-        yield OpenAiEngine(Endpoint(url=server.url, model="m", timeout=5))
+        yield OpenAiEngine(Endpoint(url=server.url, model="m", timeout=5), PromptFiles())
 
 
 async def test_is_used_between_start_and_stop_only(engine: Engine) -> None:
@@ -72,3 +72,13 @@ async def test_the_same_request_gives_the_same_answer(engine: Engine) -> None:
 async def test_name_and_fingerprint_tell_its_drafts_apart(engine: Engine) -> None:
     assert engine.name in ("extractive", "openai")
     assert engine.fingerprint
+    assert engine.prompt
+
+
+async def test_an_answer_keeps_the_prompt(engine: Engine) -> None:
+    await engine.start()
+    answer = await engine.write(request([passage(STUDY)]))
+    await engine.stop()
+    assert answer.prompt == engine.prompt
+    assert [message.role for message in answer.messages] == ["system", "user"]
+    assert STUDY in answer.messages[1].content

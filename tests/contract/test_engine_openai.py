@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
+from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import EngineAnswer, EngineFailed
 from services.generate.composing import compose
 from services.generate.fallback import FallbackEngine
 from shared.delivery import Unavailable
-from tests.fakes.drafting import STUDY, WORKS, NoScorer, WordScorer, passage, request
+from tests.fakes.drafting import STUDY, WORKS, NoScorer, extractive, passage, request
 from tests.fakes.endpoint import Reply, endpoint, parts, refusal
 
 GOOD = parts(("L'étude préalable est cofinancée à hauteur de 50 %.", [1]))
@@ -21,7 +21,8 @@ PASSAGES = [passage(STUDY), passage(WORKS, "travaux")]
 
 def engine_at(url: str, timeout: float = 5.0) -> OpenAiEngine:
     """An engine that tries again without long pauses."""
-    return OpenAiEngine(Endpoint(url=url, model="m", timeout=timeout, backoff=(0.01, 0.01)))
+    at = Endpoint(url=url, model="m", timeout=timeout, backoff=(0.01, 0.01))
+    return OpenAiEngine(at, PromptFiles())
 
 
 async def write(url: str, timeout: float = 5.0) -> EngineAnswer:
@@ -34,11 +35,10 @@ async def write(url: str, timeout: float = 5.0) -> EngineAnswer:
 
 
 async def test_sends_the_messages_of_the_request_and_the_schema() -> None:
-    asked = request(PASSAGES)
     with endpoint(GOOD) as server:
-        await write(server.url)
+        answer = await write(server.url)
     sent = server.requests[0]
-    assert sent["messages"] == [message.model_dump() for message in asked.messages]
+    assert sent["messages"] == [message.model_dump() for message in answer.messages]
     assert sent["response_format"]["type"] == "json_schema"
     assert sent["max_tokens"] == 800
     assert "https://" not in json.dumps(sent["messages"])
@@ -144,7 +144,7 @@ async def test_the_probe_generates_a_token_and_is_believed_for_a_while() -> None
 )
 async def test_the_fallback_steps_in_and_says_so(reply: Reply, why: str) -> None:
     with endpoint(reply) as server:
-        engine = FallbackEngine(engine_at(server.url), ExtractiveEngine(WordScorer()))
+        engine = FallbackEngine(engine_at(server.url), extractive())
         await engine.start()
         answer = await engine.write(request(PASSAGES))
         await engine.stop()
@@ -155,7 +155,7 @@ async def test_the_fallback_steps_in_and_says_so(reply: Reply, why: str) -> None
 
 
 async def test_without_sentence_vectors_words_choose_and_a_check_says_so() -> None:
-    engine = ExtractiveEngine(NoScorer())
+    engine = extractive(NoScorer())
     await engine.start()
     answer = await engine.write(request(PASSAGES))
     assert "50 %" in answer.parts[0].text

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from services.generate import prompting
-from services.generate.adapters.extractive_engine import ExtractiveEngine
+from services.generate.adapters.extractive_engine import ExtractiveEngine, SentenceScorer
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest
 from services.generate.service import Engine, GenerateService, Rules
@@ -97,13 +96,15 @@ def context(
 def request(
     passages: Sequence[Passage], block: MailBlock | None = None, instruction: str = ""
 ) -> DraftRequest:
-    """A draft to write, all questions answerable, with the real prompt."""
+    """A draft to write, all questions answerable."""
     block = block or mail()
     questions = tuple(range(len(block.questions)))
-    messages = PromptFiles().messages(
-        prompting.prompt(block, tuple(passages), questions, instruction)
-    )
-    return DraftRequest(block, tuple(passages), questions, messages, instruction)
+    return DraftRequest(block, tuple(passages), questions, instruction)
+
+
+def extractive(scorer: SentenceScorer | None = None) -> ExtractiveEngine:
+    """The extractive engine, comparing by words in common unless ``scorer`` says otherwise."""
+    return ExtractiveEngine(scorer or WordScorer(), PromptFiles())
 
 
 class WordScorer:
@@ -135,13 +136,12 @@ class NoScorer:
 
 async def service(engine: Engine | None = None, **rules: object) -> GenerateService:
     """The use case with the extractive engine, or with ``engine``, started."""
-    engine = engine or ExtractiveEngine(WordScorer())
+    engine = engine or extractive()
     await engine.start()
     values = {"min_evidence": 0.5, "signatures": {"default": "Le guichet"}} | rules
     return GenerateService(
         engines={engine.name: engine},
         default=engine.name,
-        prompts=PromptFiles(),
         rules=Rules(**values),  # type: ignore[arg-type]  # keyword arguments of a test
         clock=lambda: datetime(2026, 11, 4, tzinfo=UTC),
         timer=iter(range(1000)).__next__,

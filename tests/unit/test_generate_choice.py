@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.generate import asking, units
-from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.answer import DraftRequest, EngineAnswer
 from shared.records import Passage
-from tests.fakes.drafting import WordScorer, mail, passage
+from tests.fakes.drafting import extractive, mail, passage
 
 RATES = (
     "Demandeur : Commune de moins de 2 000 habitants ; Audit énergétique : 80 %\n"
@@ -31,9 +30,9 @@ async def said(
     question: str, passages: Sequence[Passage], *, told: str = "", evidence: float = 0.6
 ) -> EngineAnswer:
     block = mail([question], new_text=f"Bonjour,\n{told} {question}")
-    engine = ExtractiveEngine(WordScorer())
+    engine = extractive()
     await engine.start()
-    return await engine.write(DraftRequest(block, tuple(passages), (0,), (), "", (evidence,)))
+    return await engine.write(DraftRequest(block, tuple(passages), (0,), evidence=(evidence,)))
 
 
 def texts(answer: EngineAnswer) -> list[str]:

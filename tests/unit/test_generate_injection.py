@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from services.generate.adapters.prompt_files import PromptFiles
-from services.generate.prompting import prompt
 from shared.events import DraftReady
-from tests.fakes.drafting import STUDY, WORKS, context, mail, passage, service
+from tests.fakes.drafting import STUDY, WORKS, context, mail, passage, request, service
 
 DATA = Path(os.environ.get("SOURCIER_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
 BIPIA = DATA / "injection/bipia/benchmark/text_attack_train.json"
@@ -63,6 +62,6 @@ async def test_an_attack_as_question_is_answered_from_passages_or_declined(attac
 
 @pytest.mark.parametrize("attack", attacks())
 def test_an_attack_stays_inside_its_section_of_the_prompt(attack: str) -> None:
-    messages = PromptFiles().messages(prompt(mail(new_text=attack), [passage(STUDY)], (0,), ""))
+    messages = PromptFiles().messages(request([passage(STUDY)], mail(new_text=attack)))
     assert messages[1].content.count("</courriel>") == 1
-    assert messages[0] == PromptFiles().messages(prompt(mail(), [passage(STUDY)], (0,), ""))[0]
+    assert messages[0] == PromptFiles().messages(request([passage(STUDY)]))[0]

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Protocol
 
 from services.generate import asking, selection, units
+from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest, EngineAnswer, Refusal
 from services.generate.arrangement import Chosen, arrange
 from services.generate.pool import Pool
@@ -63,8 +64,10 @@ class ExtractiveEngine:
     name = "extractive"
     fingerprint = VERSION
 
-    def __init__(self, scorer: SentenceScorer) -> None:
+    def __init__(self, scorer: SentenceScorer, prompts: PromptFiles) -> None:
         self._scorer = scorer
+        self._prompts = prompts
+        self.prompt = prompts.fingerprint
         self._started = False
 
     async def start(self) -> None:
@@ -96,6 +99,9 @@ class ExtractiveEngine:
             refusal=None if answered else Refusal("unsupported"),
             unanswered=unanswered,
             checks=(*checks, *_instruction_check(request)),
+            # Nobody was asked, but its corrections become pairs with the prompt of a model.
+            messages=self._prompts.messages(request),
+            prompt=self.prompt,
         )
 
     async def _compare(

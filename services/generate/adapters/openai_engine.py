@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from services.generate import checks, parsing, prompting
+from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest, EngineAnswer, EngineFailed
 from shared.delivery import Unavailable
 from shared.identity import short_hash
@@ -50,8 +51,10 @@ class OpenAiEngine:
 
     name = "openai"
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, prompts: PromptFiles) -> None:
         self._endpoint = endpoint
+        self._prompts = prompts
+        self.prompt = prompts.fingerprint
         self.fingerprint = endpoint.fingerprint
         self._client: AsyncOpenAI | None = None
         self._probed = float("-inf")
@@ -84,9 +87,10 @@ class OpenAiEngine:
     async def write(self, request: DraftRequest) -> EngineAnswer:
         """The model's parts or refusal. Raises ``Unavailable`` or ``EngineFailed``."""
         order = prompting.order(request.passages)
+        messages = self._prompts.messages(request)
         for attempt in range(_TRIES_AT_OUTPUT):
             try:
-                return await self._answer(request.messages, order, seed=attempt)
+                return await self._answer(messages, order, seed=attempt)
             except EngineFailed as error:
                 log.warning("engine answer unusable", why=str(error), attempt=attempt + 1)
                 if attempt + 1 == _TRIES_AT_OUTPUT:
@@ -94,7 +98,7 @@ class OpenAiEngine:
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _answer(
-        self, messages: Sequence[Message], order: Sequence[int], seed: int
+        self, messages: tuple[Message, ...], order: Sequence[int], seed: int
     ) -> EngineAnswer:
         reply = await self._asked(
             [message.model_dump() for message in messages],
@@ -112,7 +116,13 @@ class OpenAiEngine:
         if checks.degenerate([part.text for part in parts]):
             raise EngineFailed("réponse qui se répète")
         return EngineAnswer(
-            engine=self.name, model=self.fingerprint, parts=parts, refusal=refusal, raw=raw
+            engine=self.name,
+            model=self.fingerprint,
+            parts=parts,
+            refusal=refusal,
+            raw=raw,
+            messages=messages,
+            prompt=self.prompt,
         )
 
     async def _asked(self, messages: list[dict[str, Any]], **options: Any) -> ChatCompletion:

@@ -7,8 +7,8 @@ from importlib.resources import files
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template
 
-from services.generate.answer import Language
-from services.generate.prompting import Prompt
+from services.generate import prompting
+from services.generate.answer import DraftRequest, Language
 from shared.identity import short_hash
 from shared.records import Message
 
@@ -37,8 +37,9 @@ class PromptFiles:
         }
         self.fingerprint = short_hash(*(sources[language] for language in LANGUAGES))
 
-    def messages(self, prompt: Prompt) -> tuple[Message, ...]:
+    def messages(self, request: DraftRequest) -> tuple[Message, ...]:
         """The system and the user message, stable text first."""
+        prompt = prompting.prompt(request)
         values = asdict(prompt)
         template = self._templates[prompt.language]
         system, user = (
