@@ -31,8 +31,13 @@ Timings = dict[str, Annotated[float, Field(ge=0)]]
 """Seconds by stage name."""
 
 SkipReason = Literal["auto-reply", "list", "loop", "empty", "duplicate", "unreadable", "limit"]
-DeclineReason = Literal["no-passage", "not-enough-evidence", "out-of-scope", "unsupported"]
+DeclineReason = Literal[
+    "no-passage", "not-enough-evidence", "out-of-scope", "unsupported", "engine-missing"
+]
+"""``engine-missing``: the draft was asked of an engine that this installation does not have."""
 Decision = Literal["approved", "edited", "rejected"]
+EngineName = Literal["extractive", "openai"]
+"""The engines that a draft may be asked of."""
 
 
 # -- the e-mail ------------------------------------------------------------------------------
@@ -182,7 +187,7 @@ class DraftRequested(MailEvent):
 class DraftWithdrawnData(InMailbox):
     draft_id: UUID
     mail_id: UUID
-    why: Literal["newer-mail", "document-removed"]
+    why: Literal["newer-mail", "document-removed", "other-approved"]
     detail: str = ""
 
 

@@ -15,6 +15,8 @@ from services.feedback.records import (
     DraftSummary,
     Figures,
     MailOutcome,
+    RegenerateWish,
+    RequestedDraft,
     ReviewWish,
     Status,
     StoredDraft,
@@ -48,6 +50,10 @@ def build_api(service: FeedbackService) -> FastAPI:
     @api.post("/v1/drafts/{draft_id}/review")
     async def review(draft_id: UUID, wish: ReviewWish) -> StoredReview:
         return await service.review(draft_id, wish)
+
+    @api.post("/v1/drafts/{draft_id}/regenerate", status_code=202)
+    async def regenerate(draft_id: UUID, wish: RegenerateWish) -> RequestedDraft:
+        return await service.regenerate(draft_id, wish)
 
     @api.get("/v1/mails/{mail_id}")
     async def get_mail(mail_id: UUID) -> MailOutcome:

@@ -15,6 +15,7 @@ from shared.events import (
     DraftDeclinedData,
     DraftReady,
     DraftReadyData,
+    EngineName,
     ReviewRecordedData,
 )
 from shared.records import Address
@@ -135,6 +136,21 @@ class ReviewWish(Frozen):
     reviewer: str = Field(default="agent", min_length=1, max_length=64)
     seconds: float | None = Field(default=None, ge=0)
     review_id: UUID | None = None
+
+
+class RegenerateWish(Frozen):
+    """Another draft of the same e-mail: with what in mind, by which engine (both optional)."""
+
+    instruction: str = Field(default="", max_length=2000)
+    engine: EngineName | None = None
+
+
+class RequestedDraft(Frozen):
+    """What was asked for: the draft of `mail_id` that will carry `request_id`."""
+
+    mail_id: UUID
+    mailbox: str
+    request_id: int
 
 
 def stored(event: DraftReady | DraftDeclined) -> StoredDraft:

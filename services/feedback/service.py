@@ -11,6 +11,8 @@ from services.feedback.records import (
     DraftSummary,
     Figures,
     MailOutcome,
+    RegenerateWish,
+    RequestedDraft,
     ReviewWish,
     Status,
     StoredDraft,
@@ -18,6 +20,7 @@ from services.feedback.records import (
     document_state,
     stored,
 )
+from services.feedback.regenerating import request_of
 from services.feedback.reviewing import (
     Conflict,
     NotFound,
@@ -32,6 +35,7 @@ from shared.envelope import Event
 from shared.events import (
     DraftDeclined,
     DraftReady,
+    DraftRequested,
     DraftWithdrawn,
     DraftWithdrawnData,
     MailAccepted,
@@ -40,9 +44,11 @@ from shared.events import (
 )
 from shared.records import MailBlock
 
-Why = Literal["newer-mail", "document-removed"]
+Why = Literal["newer-mail", "document-removed", "other-approved"]
 Withdraw = Callable[[StoredDraft, Why], DraftWithdrawn]
 """The event that says a draft is withdrawn, and why."""
+Ask = Callable[[StoredDraft, int], DraftRequested]
+"""The event that asks for another draft of that number."""
 
 
 class Drafts(Protocol):
@@ -59,8 +65,8 @@ class Drafts(Protocol):
         """Keep a skipped mail; a duplicate changes nothing about the mail it repeats."""
 
     async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
-        """Keep a draft and its mail; one that is overtaken by a newer mail of its thread or by the
-        removal of a cited document is withdrawn at once."""
+        """Keep a draft and its mail; one that is overtaken by a newer mail of its thread, by the
+        removal of a cited document or by the approval of another is withdrawn at once."""
 
     async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
         """Keep the newest state of a document; its removal withdraws waiting drafts citing it."""
@@ -83,12 +89,19 @@ class Drafts(Protocol):
         """Counts of everything kept."""
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event]
+        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
         """Record `review` of a waiting draft with its events; None when it was recorded now.
 
-        Else nothing changes and the review that is already there is given. Raises Conflict when
-        the draft was withdrawn.
+        An approval withdraws the other waiting drafts of the mail, which gets one reply. Else
+        nothing changes and the review that is already there is given. Raises Conflict when the
+        draft was withdrawn.
+        """
+
+    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
+        """Leave the event that asks for the mail's next draft, numbered from 1.
+
+        Raises Conflict when the draft no longer waits.
         """
 
     async def review(self, review_id: UUID) -> StoredReview | None:
@@ -166,13 +179,29 @@ class FeedbackService:
         known = await self._drafts.review(new.review.review_id)
         if known is None:
             events = events_of(new.review, draft, new.created)
-            known = await self._drafts.add_review(new, events)
+            known = await self._drafts.add_review(new, events, self._withdraw)
         if known is None:
             self._said()
             return new
         if not same_review(known.review, new.review):
             raise Conflict(_already(known, draft_id))
         return known
+
+    async def regenerate(self, draft_id: UUID, wish: RegenerateWish) -> RequestedDraft:
+        """Ask for another draft of the same e-mail; the one there is stays.
+
+        Raises NotFound, or Conflict when the draft was decided or withdrawn.
+        """
+        await self.get_draft(draft_id)
+        now = self._clock()
+        event = await self._drafts.add_request(
+            draft_id, lambda draft, number: request_of(draft, wish, number, now)
+        )
+        self._said()
+        data = event.data
+        return RequestedDraft(
+            mail_id=data.mail.mail_id, mailbox=data.mail.mailbox, request_id=data.request_id
+        )
 
     def _withdraw(self, draft: StoredDraft, why: Why) -> DraftWithdrawn:
         mail = draft.data.mail
@@ -189,6 +218,7 @@ class FeedbackService:
 _WITHDRAWN: dict[Why, str] = {
     "newer-mail": "Un message plus récent de la même conversation est arrivé.",
     "document-removed": "Un document cité par ce brouillon a été retiré.",
+    "other-approved": "Un autre brouillon du même e-mail a été approuvé.",
 }
 _DECIDED = {"approved": "approuvé", "edited": "corrigé puis approuvé", "rejected": "rejeté"}
 

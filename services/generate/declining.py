@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.events import DeclineReason
 
 
-def in_words(why: DeclineReason, *, evidence: float = 0.0, least: float = 0.0) -> str:
-    """The reason ``why`` with what the agent can do; ``evidence`` and ``least`` in [0, 1]."""
+def in_words(
+    why: DeclineReason,
+    *,
+    evidence: float = 0.0,
+    least: float = 0.0,
+    engine: str = "",
+    engines: Sequence[str] = (),
+) -> str:
+    """The reason ``why`` with what the agent can do.
+
+    ``evidence`` and ``least`` in [0, 1]; ``engine`` was asked for, ``engines`` are there.
+    """
     match why:
         case "no-passage":
             return (
@@ -28,4 +40,9 @@ def in_words(why: DeclineReason, *, evidence: float = 0.0, least: float = 0.0) -
             return (
                 "Les passages trouvés traitent d'un sujet voisin, mais aucun énoncé n'a pu être "
                 "appuyé sur eux. Répondez vous-même ou complétez les documents."
+            )
+        case "engine-missing":
+            return (
+                f"Le moteur « {engine} » n'est pas configuré ici (moteurs disponibles : "
+                f"{', '.join(engines)}). Redemandez un projet à l'un d'eux."
             )

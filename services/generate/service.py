@@ -11,7 +11,6 @@ from services.generate.answer import DraftRequest, EngineAnswer, Style
 from services.generate.composing import compose
 from services.generate.declining import in_words
 from shared.clock import Clock
-from shared.delivery import Invalid
 from shared.envelope import Event, caused
 from shared.events import (
     ContextRetrieved,
@@ -135,7 +134,7 @@ class GenerateService:
         return await self._write(job, data.timings)
 
     async def redraft(self, event: DraftRequested) -> Outcome:
-        """Another draft at an agent's wish. Raises ``Invalid`` for an engine that is not there."""
+        """Another draft at an agent's wish; declined in words for an engine that is not there."""
         data = event.data
         job = _Job(
             event=event,
@@ -151,8 +150,8 @@ class GenerateService:
             asked_for=True,
         )
         if job.engine not in self._engines:
-            known = ", ".join(sorted(self._engines))
-            raise Invalid(f"moteur « {job.engine} » inconnu ici ; moteurs disponibles : {known}")
+            # A dead letter would reach the operator, not the agent who waits for the draft.
+            return self._declined(job, EngineAnswer(job.engine, model=""), "engine-missing", {})
         return await self._write(job, {})
 
     async def _write(self, job: _Job, timings: Timings) -> Outcome:
@@ -195,7 +194,13 @@ class GenerateService:
     def _declined(
         self, job: _Job, answer: EngineAnswer, why: DeclineReason, timings: Timings
     ) -> DraftDeclined:
-        detail = in_words(why, evidence=job.evidence, least=self._rules.min_evidence)
+        detail = in_words(
+            why,
+            evidence=job.evidence,
+            least=self._rules.min_evidence,
+            engine=job.engine,
+            engines=sorted(self._engines),
+        )
         if answer.refusal is not None and answer.refusal.detail:
             detail = f"{detail} {answer.refusal.detail}"
         data = DraftDeclinedData(
@@ -207,8 +212,8 @@ class GenerateService:
         return caused(job.event, DraftDeclined, source=SOURCE, time=self._clock(), data=data)
 
     def _common(self, job: _Job, answer: EngineAnswer, timings: Timings) -> _Common:
-        engine = self._engines[job.engine]
         # The configured engine, not the one that stepped in: a redelivery finds the same draft.
+        engine = self._engines.get(job.engine) or self._engines[self._default]
         style = self._rules.style_of(job.mail.mailbox)
         pipeline = short_hash(
             engine.fingerprint,

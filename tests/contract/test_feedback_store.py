@@ -15,14 +15,14 @@ import pytest
 
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.text import storable
-from services.feedback.records import ReviewWish, StoredDraft
+from services.feedback.records import RegenerateWish, ReviewWish, StoredDraft
 from services.feedback.reviewing import Conflict
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.delivery import Invalid, Unavailable
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
 from shared.envelope import Event
-from shared.events import DraftDeclined, DraftReady, MailAccepted, MailSkipped
+from shared.events import DraftDeclined, DraftReady, DraftRequested, MailAccepted, MailSkipped
 from shared.postgres import open_pool
 from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
@@ -251,6 +251,107 @@ async def test_two_agents_at_once_one_wins(store: Store, service: FeedbackServic
     )
     assert sum(isinstance(result, Conflict) for result in results) == 3
     assert (await store.figures()).outbox == 2
+
+
+def another(number: int, **changes: Any) -> DraftReady:
+    """The draft of the same e-mail that answers request `number`."""
+    time = samples.AT + timedelta(minutes=number)
+    event = ready(draft_id=uuid4(), request_id=number, **changes)
+    return event.model_copy(update={"time": time})
+
+
+async def test_another_draft_is_asked_for_with_the_next_number(
+    store: Store, service: FeedbackService
+) -> None:
+    first = of(DraftReady)
+    await service.record_draft(first)
+    wish = RegenerateWish(instruction=" Plus court. ", engine="extractive")
+    numbers = [
+        asked.request_id
+        for asked in await asyncio.gather(
+            *(service.regenerate(samples.DRAFT, wish) for _ in range(3))
+        )
+    ]
+    assert sorted(numbers) == [1, 2, 3]
+    said = Said()
+    assert await store.relay(said, 10) == 3
+    for event in said.events:
+        assert isinstance(event, DraftRequested)
+        assert (event.data.instruction, event.data.engine) == ("Plus court.", "extractive")
+        assert event.data.mail == first.data.mail
+        assert event.data.passages == first.data.passages
+        assert event.traceparent == first.traceparent
+    assert len({event.id for event in said.events}) == 3
+    await service.record_draft(another(7))
+    assert (await service.regenerate(samples.DRAFT, RegenerateWish())).request_id == 8
+
+
+async def test_both_drafts_are_kept_and_the_last_is_the_mails(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    second = another(1)
+    await service.record_draft(second)
+    lines = await store.drafts("waiting", None, 10, None)
+    assert [line.request_id for line in lines] == [1, 0]
+    outcome = await service.get_outcome(samples.MAIL.mail_id)
+    assert outcome.draft_id == second.data.draft_id
+    declined = of(DraftDeclined)
+    data = declined.data.model_copy(update={"draft_id": uuid4(), "request_id": 2})
+    later = samples.AT + timedelta(minutes=9)
+    await service.record_draft(declined.model_copy(update={"data": data, "time": later}))
+    assert (await service.get_outcome(samples.MAIL.mail_id)) == outcome
+    assert len(await store.drafts(None, None, 10, None)) == 3
+
+
+async def test_one_approval_withdraws_the_other_drafts_of_the_mail(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    second, third = another(1), another(2)
+    await service.record_draft(second)
+    await service.review(second.data.draft_id, ReviewWish(decision="approved"))
+    await service.record_draft(third)
+    said = Said()
+    await store.relay(said, 10)
+    assert sorted(said.types) == [
+        "draft.withdrawn.v1",
+        "draft.withdrawn.v1",
+        "reply.approved.v1",
+        "review.recorded.v1",
+    ]
+    for draft_id in (samples.DRAFT, third.data.draft_id):
+        stored = await draft_of(store, draft_id)
+        assert (stored.status, "autre brouillon" in stored.status_detail) == ("withdrawn", True)
+        with pytest.raises(Conflict, match="retiré"):
+            await service.review(draft_id, ReviewWish(decision="approved"))
+        with pytest.raises(Conflict, match="retiré"):
+            await service.regenerate(draft_id, RegenerateWish())
+    with pytest.raises(Conflict, match="approuvé"):
+        await service.regenerate(second.data.draft_id, RegenerateWish())
+
+
+async def test_a_rejection_leaves_the_other_draft(store: Store, service: FeedbackService) -> None:
+    await service.record_draft(of(DraftReady))
+    second = another(1)
+    await service.record_draft(second)
+    await service.review(samples.DRAFT, ReviewWish(decision="rejected"))
+    assert (await draft_of(store, second.data.draft_id)).status == "waiting"
+
+
+async def test_two_drafts_of_a_mail_approved_at_once_give_one_reply(
+    store: Store, service: FeedbackService
+) -> None:
+    drafts = [of(DraftReady), another(1), another(2)]
+    for event in drafts:
+        await service.record_draft(event)
+    results = await asyncio.gather(
+        *(service.review(e.data.draft_id, ReviewWish(decision="approved")) for e in drafts),
+        service.record_draft(another(3)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, Conflict) for result in results) == 2
+    assert (await store.figures()).statuses == {"approved": 1, "withdrawn": 3}
 
 
 async def test_the_outbox_survives_a_broker_that_is_down(

@@ -17,10 +17,11 @@ from services.feedback.records import (
     StoredDraft,
     StoredReview,
 )
+from services.feedback.regenerating import still_open
 from services.feedback.reviewing import Conflict
-from services.feedback.service import Why, Withdraw
+from services.feedback.service import Ask, Why, Withdraw
 from shared.envelope import Event
-from shared.events import MailSkippedData
+from shared.events import DraftRequested, MailSkippedData
 from shared.records import Address, MailBlock
 
 
@@ -32,6 +33,7 @@ class MemoryDrafts:
         self._accepted: dict[UUID, MailBlock] = {}
         self._drafts: dict[UUID, StoredDraft] = {}
         self._documents: dict[UUID, DocumentState] = {}
+        self._requests: dict[UUID, int] = {}
         self._outbox: dict[UUID, Event] = {}
         self._said: set[UUID] = set()
         self._refused: set[UUID] = set()
@@ -79,6 +81,8 @@ class MemoryDrafts:
             self._take_back(draft, "newer-mail", withdraw)
         elif any(self._is_removed(document) for document in _cited(draft)):
             self._take_back(draft, "document-removed", withdraw)
+        elif any(other.status in ("approved", "edited") for other in self._of_same_mail(draft)):
+            self._take_back(draft, "other-approved", withdraw)
 
     async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
         known = self._documents.get(document.document_id)
@@ -131,7 +135,7 @@ class MemoryDrafts:
         return next((review for review in found if review.review.review_id == review_id), None)
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event]
+        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
         draft = self._drafts[review.review.draft_id]
         if draft.review:
@@ -143,7 +147,21 @@ class MemoryDrafts:
         )
         for event in events:
             self._outbox.setdefault(event.id, event)
+        if review.review.decision != "rejected":
+            for other in self._of_same_mail(draft):
+                if other.status == "waiting":
+                    self._take_back(other, "other-approved", withdraw)
         return None
+
+    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
+        draft = self._drafts[draft_id]
+        still_open(draft.status)
+        mail = draft.data.mail.mail_id
+        known = [other.data.request_id for other in self._of_same_mail(draft)]
+        self._requests[mail] = 1 + max(self._requests.get(mail, 0), *known)
+        event = ask(draft, self._requests[mail])
+        self._outbox.setdefault(event.id, event)
+        return event
 
     async def relay(self, say: Say, limit: int) -> int:
         pending = [e for i, e in self._outbox.items() if i not in self._said | self._refused]
@@ -154,7 +172,8 @@ class MemoryDrafts:
 
     def _decide(self, draft: StoredDraft) -> None:
         mail = self._mails[draft.data.mail.mail_id]
-        if mail.decided is None or mail.decided <= draft.created:
+        hides = draft.outcome == "declined" and mail.outcome == "draft"
+        if mail.decided is None or (mail.decided <= draft.created and not hides):
             change = {
                 "outcome": draft.outcome,
                 "draft_id": draft.draft_id,
@@ -163,6 +182,10 @@ class MemoryDrafts:
                 "decided": draft.created,
             }
             self._mails[mail.mail_id] = mail.model_copy(update=change)
+
+    def _of_same_mail(self, draft: StoredDraft) -> list[StoredDraft]:
+        mail = draft.data.mail.mail_id
+        return [other for other in self._drafts.values() if other.data.mail.mail_id == mail]
 
     def _take_back(self, draft: StoredDraft, why: Why, withdraw: Withdraw) -> None:
         event = withdraw(draft, why)

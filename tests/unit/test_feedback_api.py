@@ -75,9 +75,35 @@ async def test_a_review_may_be_sent_twice_but_not_changed(api: httpx.AsyncClient
     assert "déjà été approuvé" in other.json()["detail"]
 
 
+async def test_another_draft_is_asked_for(api: httpx.AsyncClient, store: MemoryDrafts) -> None:
+    url = f"/v1/drafts/{samples.DRAFT}/regenerate"
+    asked = await api.post(url, json={"instruction": "Plus court.", "engine": "extractive"})
+    assert asked.status_code == 202
+    assert asked.json() == {
+        "mail_id": str(samples.MAIL.mail_id),
+        "mailbox": samples.MAIL.mailbox,
+        "request_id": 1,
+    }
+    assert (await api.post(url, json={})).json()["request_id"] == 2
+    assert (await store.figures()).outbox == 2
+    await api.post(f"/v1/drafts/{samples.DRAFT}/review", json={"decision": "rejected"})
+    late = await api.post(url, json={})
+    assert late.status_code == 409
+    assert "rejeté" in late.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "word"),
     [
+        ("POST", f"/v1/drafts/{UNKNOWN}/regenerate", {}, 404, "brouillon"),
+        ("POST", f"/v1/drafts/{samples.DRAFT}/regenerate", {"engine": "gpt"}, 422, "extractive"),
+        (
+            "POST",
+            f"/v1/drafts/{samples.DRAFT}/regenerate",
+            {"instruction": "x" * 2001},
+            422,
+            "instruction",
+        ),
         ("GET", f"/v1/drafts/{UNKNOWN}", None, 404, "brouillon"),
         ("GET", f"/v1/mails/{UNKNOWN}", None, 404, "e-mail"),
         ("GET", "/v1/drafts/rien", None, 422, "draft_id"),

@@ -16,7 +16,6 @@ from services.generate.answer import EngineAnswer, EnginePart
 from services.generate.app import ContradictorySettings, endpoint_of, engines_of
 from services.generate.checks import Grounds
 from services.generate.composing import compose
-from shared.delivery import Invalid
 from shared.envelope import caused
 from shared.events import (
     ContextRetrieved,
@@ -241,8 +240,11 @@ async def test_an_agent_may_ask_again_below_the_threshold() -> None:
     assert "40 000 €" in draft.data.text
     assert any(check.name == "instruction" for check in draft.data.checks)
     unknown = event.model_copy(update={"data": data.model_copy(update={"engine": "gpt"})})
-    with pytest.raises(Invalid, match="gpt"):
-        await writer.redraft(unknown)
+    declined = await writer.redraft(unknown)
+    assert isinstance(declined, DraftDeclined)
+    assert (declined.data.why, declined.data.request_id) == ("engine-missing", 2)
+    assert "« gpt »" in declined.data.detail
+    assert "extractive" in declined.data.detail
 
 
 SENTENCE = st.sampled_from(

@@ -19,11 +19,12 @@ from services.feedback.records import (
     StoredDraft,
     StoredReview,
 )
+from services.feedback.regenerating import still_open
 from services.feedback.reviewing import Conflict
-from services.feedback.service import Withdraw
+from services.feedback.service import Ask, Withdraw
 from shared.delivery import Unavailable
 from shared.envelope import Event
-from shared.events import MailSkippedData
+from shared.events import DraftRequested, MailSkippedData
 from shared.postgres import transaction
 from shared.records import MailBlock
 
@@ -147,17 +148,15 @@ class PostgresDrafts:
             return await write.review(db, "review_id", review_id)
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event]
+        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
         data = review.review
         async with transaction(self._pool) as db:
-            status = await db.fetchval(
-                "select status from feedback.drafts where draft_id = $1 for update", data.draft_id
-            )
-            known = await write.review(db, "draft_id", data.draft_id)
-            if known:
-                return known
-            if status == "withdrawn":
+            drafts = await write.of_same_mail(db, data.draft_id)
+            draft = drafts.pop(data.draft_id)
+            if draft.review:
+                return draft.review
+            if draft.status == "withdrawn":
                 raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
             await db.execute(
                 "insert into feedback.reviews values ($1, $2, $3, $4, $5::jsonb)",
@@ -170,7 +169,19 @@ class PostgresDrafts:
             await write.set_status(db, data.draft_id, data.decision, "")
             for event in events:
                 await write.put_event(db, event)
+            for other in drafts.values() if data.decision != "rejected" else ():
+                if other.status == "waiting":
+                    await write.take_back(db, other, "other-approved", withdraw)
         return None
+
+    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
+        async with transaction(self._pool) as db:
+            draft = (await write.of_same_mail(db, draft_id))[draft_id]
+            still_open(draft.status)
+            number = await db.fetchval(sql.NEXT_REQUEST, draft.data.mail.mail_id)
+            event = ask(draft, number)
+            await write.put_event(db, event)
+        return event
 
     async def relay(self, say: Say, limit: int) -> int:
         down: Unavailable | None = None

@@ -45,11 +45,33 @@ insert into feedback.drafts (draft_id, mail_id, mailbox, outcome, status, reques
 values ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
 on conflict (draft_id) do nothing returning draft_id
 """
+# Another draft that is declined does not hide the one that is there.
+DECIDE = """
+update feedback.mails set outcome = $2, draft_id = $3, reason = $4, detail = $5, decided = $6
+where mail_id = $1 and (decided is null or decided <= $6)
+  and not ($2 = 'declined' and outcome = 'draft')
+"""
 OLDER_WAITING = f"""
 {DRAFT} join feedback.mails m using (mail_id)
 where d.status = 'waiting' and m.thread_id = $1 and m.mail_id <> $2
   and (m.received, m.mail_id) < ($3, $2)
-for update of d
+order by d.draft_id for update of d
+"""
+OF_SAME_MAIL = (
+    DRAFT  # noqa: S608 - both halves are constants
+    + """
+where d.mail_id = (select mail_id from feedback.drafts where draft_id = $1)
+order by d.draft_id for update of d
+"""
+)
+LOCK_THREAD = """
+select pg_advisory_xact_lock(hashtextextended(m.thread_id::text, 0))
+from feedback.drafts d join feedback.mails m using (mail_id) where d.draft_id = $1
+"""
+NEXT_REQUEST = """
+update feedback.mails m set requests = 1 + greatest(m.requests,
+    (select max(request_id) from feedback.drafts d where d.mail_id = m.mail_id))
+where mail_id = $1 returning requests
 """
 OVERTAKEN = """
 select case
@@ -57,6 +79,8 @@ select case
                  and (m.received, m.mail_id) > ($3, $2)) then 'newer-mail'
     when exists (select from feedback.documents where document_id = any($4::uuid[])
                  and state = 'removed') then 'document-removed'
+    when exists (select from feedback.drafts where mail_id = $2
+                 and status in ('approved', 'edited')) then 'other-approved'
 end
 """
 PUT_DOCUMENT = """
@@ -86,5 +110,6 @@ order by d.created desc, d.draft_id desc limit $3
 """
 )
 WAITING_CITING = f"""
-{DRAFT} where d.status = 'waiting' and d.cited @> array[$1::uuid] for update of d
+{DRAFT} where d.status = 'waiting' and d.cited @> array[$1::uuid]
+order by d.draft_id for update of d
 """

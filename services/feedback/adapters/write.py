@@ -65,8 +65,7 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
         ],
     )
     await db.execute(
-        "update feedback.mails set outcome = $2, draft_id = $3, reason = $4, detail = $5,"
-        " decided = $6 where mail_id = $1 and (decided is null or decided <= $6)",
+        sql.DECIDE,
         data.mail.mail_id,
         draft.outcome,
         draft.draft_id,
@@ -75,6 +74,17 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
         draft.created,
     )
     return True
+
+
+async def of_same_mail(db: Connection, draft_id: UUID) -> dict[UUID, StoredDraft]:
+    """The draft and the others of its mail, which nobody else changes until the end.
+
+    The lock of the thread comes first, as in `put_mail`: a draft that is just being stored is
+    either among them or will see what is decided here.
+    """
+    await db.execute(sql.LOCK_THREAD, draft_id)
+    found = map(rows.draft, await db.fetch(sql.OF_SAME_MAIL, draft_id))
+    return {draft.draft_id: draft for draft in found}
 
 
 async def take_back(db: Connection, draft: StoredDraft, why: Why, withdraw: Withdraw) -> None:
