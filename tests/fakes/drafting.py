@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from services.generate.adapters.extractive_engine import ExtractiveEngine, SentenceScorer
+from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest
+from services.generate.ranking import SentenceScorer
 from services.generate.service import Engine, GenerateService, Rules
 from shared.delivery import Unavailable
 from shared.events import ContextRetrieved, ContextRetrievedData
