@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar, cast
 
 import urllib3
 from minio import Minio
@@ -17,6 +19,12 @@ from shared.delivery import Invalid, Unavailable
 T = TypeVar("T")
 PROBE_KEY = "inbox/probe"
 """What ``ready`` writes."""
+PIECE = 4 * settings.MIB
+"""Bytes that ``stream`` reads at once."""
+PART = 16 * settings.MIB
+"""Bytes of a part of a large file; a few of them are in memory while it is stored."""
+Progress = Callable[[int], None]
+"""Called from any thread with the number of further bytes done."""
 
 
 class ObjectStore(Protocol):
@@ -31,6 +39,18 @@ class ObjectStore(Protocol):
         Raises ``Missing`` when there are none, ``TooLarge`` before reading more than ``at_most``
         bytes, ``Unavailable``.
         """
+
+    async def put_file(self, key: str, path: Path, progress: Progress = ...) -> None:
+        """Store a file of any size, whole or not at all. Raises ``OSError``, ``Unavailable``."""
+
+    def stream(self, key: str, start: int = 0) -> AsyncIterator[bytes]:
+        """The bytes of ``key`` from ``start`` (below its size) on, in pieces.
+
+        Raises ``Missing``, ``Unavailable``, also in its midst.
+        """
+
+    async def size(self, key: str) -> int:
+        """Bytes of ``key``. Raises ``Missing``, ``Unavailable``."""
 
     async def exists(self, key: str) -> bool:
         """Whether ``key`` is stored. Raises ``Unavailable``."""
@@ -54,6 +74,10 @@ class TooLarge(Invalid):
 
     def __init__(self, key: str, size: int, at_most: int) -> None:
         super().__init__(f"object {key!r} has {size} bytes, more than {at_most}")
+
+
+def unseen(_count: int) -> None:
+    """Progress that nobody watches."""
 
 
 _GONE = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
@@ -101,9 +125,34 @@ class S3Objects:
 
         return await self._run(call, key)
 
+    async def put_file(self, key: str, path: Path, progress: Progress = unseen) -> None:
+        file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            data = cast(BinaryIO, _Watched(file, progress))
+            length = os.fstat(file.fileno()).st_size
+            await self._run(
+                lambda: self._client.put_object(self._bucket, key, data, length, part_size=PART),
+                key,
+            )
+
+    async def stream(self, key: str, start: int = 0) -> AsyncIterator[bytes]:
+        response = await self._run(
+            lambda: self._client.get_object(self._bucket, key, offset=start), key
+        )
+        try:
+            while piece := await self._run(lambda: response.read(PIECE), key):
+                yield piece
+        finally:
+            response.close()
+            response.release_conn()
+
+    async def size(self, key: str) -> int:
+        found = await self._run(lambda: self._client.stat_object(self._bucket, key), key)
+        return found.size or 0
+
     async def exists(self, key: str) -> bool:
         try:
-            await self._run(lambda: self._client.stat_object(self._bucket, key), key)
+            await self.size(key)
         except Missing:
             return False
         return True
@@ -139,6 +188,18 @@ class S3Objects:
             raise Unavailable(f"object store does not answer: {error}") from error
 
 
+class _Watched:
+    """A file to be read, that says how much of it was."""
+
+    def __init__(self, file: BinaryIO, progress: Progress) -> None:
+        self._file, self._progress = file, progress
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._file.read(size)
+        self._progress(len(data))
+        return data
+
+
 class MemoryObjects:
     """The same contract in memory, for unit tests."""
 
@@ -158,6 +219,18 @@ class MemoryObjects:
         if at_most is not None and len(data) > at_most:
             raise TooLarge(key, len(data), at_most)
         return data
+
+    async def put_file(self, key: str, path: Path, progress: Progress = unseen) -> None:
+        self.data[key] = await asyncio.to_thread(path.read_bytes)
+        progress(len(self.data[key]))
+
+    async def stream(self, key: str, start: int = 0) -> AsyncIterator[bytes]:
+        data = await self.get(key)
+        for at in range(start, len(data), PIECE):
+            yield data[at : at + PIECE]
+
+    async def size(self, key: str) -> int:
+        return len(await self.get(key))
 
     async def exists(self, key: str) -> bool:
         return key in self.data

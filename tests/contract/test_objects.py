@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -38,6 +39,28 @@ async def test_empty_and_large_bodies(store: ObjectStore) -> None:
     for body in (b"", large):
         await store.put("documents/body", body)
         assert await store.get("documents/body") == body
+
+
+async def test_files_go_in_whole_and_come_out_in_pieces_from_anywhere(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    body = bytes(range(251)) * 150_000  # 38 MB: several parts, several pieces
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(body)
+    seen: list[int] = []
+    await store.put_file("models/large", file, seen.append)
+    assert sum(seen) == len(body) == await store.size("models/large")
+    assert b"".join([piece async for piece in store.stream("models/large")]) == body
+    start = 20_000_003
+    pieces = [piece async for piece in store.stream("models/large", start)]
+    assert len(pieces) > 1
+    assert b"".join(pieces) == body[start:]
+    with pytest.raises(Missing, match="no object"):
+        await store.size("models/none")
+    with pytest.raises(Missing, match="no object"):
+        await anext(store.stream("models/none"))
+    with pytest.raises(FileNotFoundError):
+        await store.put_file("models/none", tmp_path / "none")
 
 
 async def test_more_than_the_reader_takes_is_refused(store: ObjectStore) -> None:
