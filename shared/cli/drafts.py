@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from shared.cli.outcomes import outcome_of
 from shared.cli.plain import as_json as written
 from shared.cli.plain import line
 from shared.cli.problem import Problem
+from shared.cli.redrafting import ask, ask_and_wait
 from shared.cli.render import panel, table
 from shared.cli.web import fetch
 from shared.cli.where import Data, locate
@@ -51,13 +53,15 @@ def drafts(
             d["draft_id"][:8],
             d["status"],
             d["outcome"],
+            d["engine"],
+            str(d["request_id"] or ""),
             d["mailbox"],
             d["subject"],
             d["excerpt"][:80],
         ]
         for d in found
     ]
-    columns = ["id", "status", "outcome", "mailbox", "subject", "begins"]
+    columns = ["id", "status", "outcome", "engine", "request#", "mailbox", "subject", "begins"]
     Console().print(table(f"{len(rows)} drafts", columns, rows))
 
 
@@ -81,6 +85,42 @@ def show(
     state = f" · {found['status']} {found['status_detail']}"
     console.print(Text.assemble(line(mail["subject"], "bold"), line(state)))
     console.print(panel(_outcome(found)))
+
+
+@app.command()
+def regenerate(
+    draft: Annotated[str, typer.Argument(help="Id of the draft, or its first characters.")],
+    instruction: Annotated[str, typer.Option(help="What the new draft should heed.")] = "",
+    engine: Annotated[
+        str | None, typer.Option(help="extractive or openai. Default: the configured one.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the draft and show it.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 300,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Ask for another draft of the same e-mail; the one there is stays.
+
+    With `--wait`, prints the draft or why there is none. Exits 1 when it was dead-lettered or did
+    not come in time.
+
+    Example: `sourcier drafts regenerate 3f2a9c1e --instruction "Plus court." --wait`
+    """
+    where = locate(data)
+    whole = _full(draft, f"{where.url('feedback')}/v1/drafts")
+    wish = {"instruction": instruction} | ({"engine": engine} if engine else {})
+    if not wait:
+        asked = ask(where, whole, wish)
+        told = f"draft {asked['request_id']} of e-mail {asked['mail_id']} was asked for"
+        typer.echo(written(asked) if as_json else f"{told}; see `sourcier drafts`")
+        return
+    outcome = asyncio.run(ask_and_wait(where, whole, wish, timeout))
+    if as_json:
+        typer.echo(written(outcome))
+    else:
+        Console().print(panel(outcome))
+    if outcome["outcome"] == "dead":
+        raise typer.Exit(1)
 
 
 def _full(draft: str, base: str) -> str:

@@ -9,11 +9,11 @@ import httpx
 from shared.cli.problem import Problem
 
 
-def fetch(method: str, url: str, seconds: float = 10, **params: object) -> Any:
-    """JSON of an API's answer. Raises ``Problem`` in the API's own words."""
+def fetch(method: str, url: str, seconds: float = 10, body: object = None, **params: object) -> Any:
+    """JSON of an API's answer; ``body`` goes as JSON. Raises ``Problem`` in the API's own words."""
     wanted = {name: str(value) for name, value in params.items() if value is not None}
     try:
-        answer = httpx.request(method, url, params=wanted, timeout=seconds)
+        answer = httpx.request(method, url, params=wanted, json=body, timeout=seconds)
     except httpx.HTTPError as error:
         raise Problem(f"{url} does not answer ({error}); see `sourcier status`") from error
     if answer.is_success:
