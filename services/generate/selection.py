@@ -169,7 +169,7 @@ def choose(
     left = [
         scored
         for scored in bearing
-        if scored.matter >= _LEAST_FIRST * most_matter and not _said(pool, scored.unit, taken)
+        if scored.matter >= _LEAST_FIRST * most_matter and not said(pool, scored.unit, taken)
     ]
     if not left:
         return []
@@ -183,11 +183,11 @@ def choose(
         lesser = scored.matter < bar or _lesser_row(pool, scored, ranking)
         if chosen and lesser:
             continue
-        group = _with_antecedent(pool, scored.unit, known)
+        group = with_antecedent(pool, scored.unit, known)
         new = [unit for unit in group if unit not in chosen]
         if (
             new
-            and not _said(pool, scored.unit, [*chosen, *taken])
+            and not said(pool, scored.unit, [*chosen, *taken])
             and _fits(pool, chosen, new, most)
         ):
             chosen += new
@@ -203,7 +203,7 @@ def continued(pool: Pool, chosen: Sequence[int], taken: Sequence[int] = ()) -> l
         return list(chosen)
     first, second = pool.units[chosen[0]], pool.units[following]
     goes_on = (first.passage, first.block) == (second.passage, second.block)
-    if not goes_on or asking.disclaims(second) or _said(pool, following, [*chosen, *taken]):
+    if not goes_on or asking.disclaims(second) or said(pool, following, [*chosen, *taken]):
         return list(chosen)
     return [*chosen, following]
 
@@ -230,7 +230,7 @@ def speaks_to(ranking: Sequence[Scored], chosen: Container[int]) -> bool:
     )
 
 
-def _with_antecedent(pool: Pool, index: int, known: Container[int]) -> list[int]:
+def with_antecedent(pool: Pool, index: int, known: Container[int]) -> list[int]:
     """The unit, after those of its block that it leans on; empty when they cannot be had."""
     group = [index]
     while sentences.leans(pool.units[group[0]].text):
@@ -265,7 +265,8 @@ def _lesser_row(pool: Pool, scored: Scored, ranking: Sequence[Scored]) -> bool:
     return scored.words < _SAME_ROW * best
 
 
-def _said(pool: Pool, index: int, others: Sequence[int]) -> bool:
+def said(pool: Pool, index: int, others: Sequence[int]) -> bool:
+    """Whether ``others`` say in about the same words what unit ``index`` says."""
     if pool.units[index].kind == "row":
         # Rows of a table differ in few words, and those matter.
         return any(pool.units[other].text == pool.units[index].text for other in others)
