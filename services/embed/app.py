@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -18,11 +18,14 @@ from services.embed.handlers import register
 from services.embed.service import EmbedService
 from shared.bus import Bus
 from shared.clock import utcnow
-from shared.objects import S3Objects
+from shared.delivery import Unavailable
+from shared.objects import ObjectStore, S3Objects
 from shared.runtime import Parts, run
 from shared.settings import Embedding, Settings, load
 
 log = structlog.get_logger()
+WAIT = 5.0
+"""Seconds between two attempts to load the model from a store that does not answer."""
 
 
 @asynccontextmanager
@@ -32,7 +35,10 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     objects = S3Objects(settings.objects)
     # One thread: the model computes with all cores, a second batch would only slow the first.
     with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
-        encoder, recipe = await asyncio.get_running_loop().run_in_executor(thread, _load, config)
+        directory = await _located(config, objects)
+        encoder, recipe = await asyncio.get_running_loop().run_in_executor(
+            thread, _load, config, directory
+        )
         log.info("model loaded", device=encoder.device, embedding=recipe.fingerprint())
         async with Dispatcher(encoder, thread) as dense:
             service = EmbedService(objects, dense, FrenchBm25(), recipe, utcnow, time.perf_counter)
@@ -43,10 +49,19 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
                 await service.close()
 
 
-def _load(config: Embedding) -> tuple[SentenceEncoder, EmbeddingRecipe]:
-    directory = locate(config)
+def _load(config: Embedding, directory: Path) -> tuple[SentenceEncoder, EmbeddingRecipe]:
     encoder = SentenceEncoder(directory, device=config.device, token_budget=config.token_budget)
     return encoder, recipe_of(config, encoder, directory)
+
+
+async def _located(config: Embedding, store: ObjectStore) -> Path:
+    """The model's directory, waiting for the store that alone has it."""
+    while True:
+        try:
+            return await asyncio.to_thread(locate, config, store)
+        except Unavailable as error:
+            log.warning("waiting", need="model", reason=str(error))
+            await asyncio.sleep(WAIT)
 
 
 def recipe_of(config: Embedding, encoder: Encoder, directory: Path) -> EmbeddingRecipe:
@@ -63,5 +78,7 @@ def recipe_of(config: Embedding, encoder: Encoder, directory: Path) -> Embedding
 
 
 if __name__ == "__main__":
-    locate(load().embedding)  # says at once what to do when the model is not there
+    with suppress(Unavailable):  # the store may answer later
+        # Says at once what to do when the model is not there.
+        locate(load().embedding, S3Objects(load().objects))
     run("embed", build)

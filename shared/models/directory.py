@@ -137,3 +137,20 @@ def changed(directory: Path, manifest: Manifest, progress: Progress = unseen) ->
         if name not in found and sha256(directory / name, progress) != file.sha256:
             found.add(name)
     return sorted(found)
+
+
+def problem(directory: Path, source: dict[str, str]) -> str | None:
+    """Why ``directory`` is not the whole model made from ``source``; None when it is."""
+    try:
+        manifest = written(directory)
+    except FileNotFoundError:
+        return "it is not there yet"
+    except (OSError, Refused) as error:
+        return f"its {MANIFEST} cannot be read: {error}"
+    if manifest.source != source:
+        return "it was made from another source or by another version"
+    try:
+        found = changed(directory, manifest)
+    except Refused as error:
+        return str(error)
+    return f"changed or missing: {', '.join(found)}" if found else None

