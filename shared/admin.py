@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import nats
+from faststream.nats.security import NatsNKey
+from faststream.security import BaseSecurity, SASLPlaintext
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
@@ -120,3 +122,12 @@ def credentials(config: settings.Nats) -> dict[str, Any]:
     if config.user and config.password:
         return {"user": config.user, "password": config.password.get_secret_value()}
     return {}
+
+
+def security(config: settings.Nats) -> BaseSecurity | None:
+    """The same for FastStream."""
+    if config.nkey_seed:
+        return NatsNKey.from_file(str(config.nkey_seed))
+    if config.user and config.password:
+        return SASLPlaintext(config.user, config.password.get_secret_value())
+    return None

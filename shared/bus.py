@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
-from faststream.nats.security import NatsNKey
-from faststream.security import BaseSecurity, SASLPlaintext
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -21,9 +19,10 @@ from nats.js.errors import APIError
 from pydantic import BaseModel, ValidationError
 
 from shared import settings, telemetry
-from shared.admin import differences
+from shared.admin import differences, security
 from shared.delivery import BrokerDown, Invalid, Unavailable
 from shared.envelope import Event
+from shared.progress import DraftProgress
 from shared.puller import Puller
 from shared.queries import Query, Refusal
 from shared.registry import decode, explain
@@ -66,7 +65,7 @@ class Bus:
         self.broker = NatsBroker(
             config.nats.url,
             name=f"sourcier-{service}",
-            security=_security(config.nats),
+            security=security(config.nats),
             inbox_prefix=f"_INBOX_{service}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
@@ -143,7 +142,7 @@ class Bus:
                 stream=stream_of(type(event)).name,
                 headers={
                     "Nats-Msg-Id": str(event.id),
-                    "content-type": "application/cloudevents+json",
+                    "content-type": MEDIA_TYPE,
                 },
             )
         except APIError as error:
@@ -153,6 +152,13 @@ class Bus:
         except (NatsError, TimeoutError, OSError) as error:
             raise BrokerDown(f"broker did not confirm {event.type}: {error!r}") from error
         telemetry.SAID.labels(event.type).inc()
+
+    async def tell(self, progress: DraftProgress) -> None:
+        """Publish to whoever listens now; while the broker is away it is lost."""
+        if self._connection.is_connected:
+            with suppress(NatsError, OSError):
+                body = progress.model_dump_json().encode()
+                await self._connection.publish(progress.subject(), body)
 
     async def ask(self, query: Query, answer: type[A], timeout: float = 5.0) -> A:
         """Ask another service and wait ``timeout`` s.
@@ -287,12 +293,3 @@ def _read(body: bytes, answer: type[A]) -> A:
     if refusal.code == "invalid":
         raise Invalid(refusal.detail)
     raise Unavailable(refusal.detail)
-
-
-def _security(config: settings.Nats) -> BaseSecurity | None:
-    """How FastStream is told who we are; ``shared.admin.credentials`` tells nats-py."""
-    if config.nkey_seed:
-        return NatsNKey.from_file(str(config.nkey_seed))
-    if config.user and config.password:
-        return SASLPlaintext(config.user, config.password.get_secret_value())
-    return None

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from shared import topology
 from shared.envelope import Event
+from shared.progress import DraftProgress
 from shared.queries import EmbedAnswer, EmbedQuery, Query, SearchAnswer, SearchQuery
 from shared.registry import CONTRACT
 
@@ -56,6 +57,8 @@ def asyncapi() -> dict[str, Any]:
         for subject in subjects:
             channel = {"$ref": f"#/channels/{subject}"}
             operations[f"{service}-answers-{subject}"] = {"action": "receive", "channel": channel}
+    channels[DraftProgress.PREFIX] = _progress_channel()
+    operations |= _progress_operations()
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -100,6 +103,32 @@ def _query_channel(query: type[Query], answer: type[BaseModel]) -> dict[str, Any
     }
 
 
+def _progress_channel() -> dict[str, Any]:
+    name = DraftProgress.PREFIX
+    return {
+        "address": f"{name}.{{mailbox}}.{{mail}}",
+        "description": f"{(DraftProgress.__doc__ or '').strip()} Core NATS, in no stream.",
+        "parameters": {
+            "mailbox": {"description": "Slug [a-z0-9-]+: the mailbox."},
+            "mail": {"description": "The mail id."},
+        },
+        "messages": {"progress": {"payload": {"$ref": f"schemas/{name}.json"}}},
+    }
+
+
+def _progress_operations() -> dict[str, Any]:
+    tables = (("tells", "send", topology.TELLS), ("follows", "receive", topology.FOLLOWS))
+    return {
+        f"{service}-{verb}-{prefix}": {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{prefix}"},
+        }
+        for verb, action, table in tables
+        for service, prefixes in table.items()
+        for prefix in prefixes
+    }
+
+
 def _operation(action: str, kind: type[Event]) -> dict[str, Any]:
     return {"action": action, "channel": {"$ref": f"#/channels/{kind.nats_prefix()}"}}
 
@@ -111,6 +140,8 @@ def files() -> dict[str, str]:
         for model, part in ((query, "request"), (answer, "reply")):
             name = f"{query.SUBJECT}.{part}"
             made[f"schemas/{name}.json"] = _text(schema(model, name))
+    progress = DraftProgress.PREFIX
+    made[f"schemas/{progress}.json"] = _text(schema(DraftProgress, progress))
     made["asyncapi.json"] = _text(asyncapi())
     return made
 

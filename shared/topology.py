@@ -8,6 +8,7 @@ from shared import document_events as d
 from shared import events as e
 from shared.delivery import Policy
 from shared.envelope import Event
+from shared.progress import DraftProgress
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,12 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "retrieve": ("query.search.v1",),
 }
 """Interactive requests that a service answers."""
+
+TELLS: dict[str, tuple[str, ...]] = {"generate": (DraftProgress.PREFIX,)}
+"""Progress that a service tells on core NATS, by prefix of the subject."""
+
+FOLLOWS: dict[str, tuple[str, ...]] = {"feedback": (DraftProgress.PREFIX,)}
+"""Progress that a service may listen to."""
 
 
 def stream_of(event: type[Event]) -> Stream:

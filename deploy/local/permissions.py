@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.document_events import MessageDead
 from shared.registry import CONTRACT
-from shared.topology import ANSWERS, ASKS, DRAFT, SAYS, STREAMS, stages_of
+from shared.topology import ANSWERS, ASKS, DRAFT, FOLLOWS, SAYS, STREAMS, TELLS, stages_of
 
 OPERATOR = "operator"
 """The ``sourcier`` command and ``topology apply``: administers the account."""
@@ -39,12 +39,15 @@ def allowed(user: str) -> Permissions:
 def _service(service: str) -> Permissions:
     publish = [f"{kind.nats_prefix()}.>" for kind in SAYS[service]]
     publish += ASKS.get(service, ())
+    publish += [f"{prefix}.>" for prefix in TELLS.get(service, ())]
     publish += [f"$JS.API.STREAM.INFO.{stream.name}" for stream in STREAMS]
     for stage in stages_of(service):
         publish.append(f"dead.{stage.durable}")
         publish += _consumer(stage.stream.name, stage.durable)
     answers = ANSWERS.get(service, ())
-    return Permissions(tuple(publish), (f"_INBOX_{service}.>", *answers), bool(answers))
+    follows = (f"{prefix}.>" for prefix in FOLLOWS.get(service, ()))
+    subscribe = (f"_INBOX_{service}.>", *answers, *follows)
+    return Permissions(tuple(publish), subscribe, bool(answers))
 
 
 def _consumer(stream: str, durable: str) -> list[str]:

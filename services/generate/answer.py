@@ -9,6 +9,7 @@ from shared.records import Check, MailBlock, Message, Passage
 
 Language = Literal["fr", "en"]
 RefusalReason = Literal["out-of-scope", "unsupported"]
+Form = Literal["parts", "marks", "select"]
 Length = Literal["short", "medium", "long"]
 Tone = Literal["formal", "neutral", "warm"]
 
@@ -26,7 +27,8 @@ class DraftRequest:
     """One draft to write.
 
     ``questions``: indices of the e-mail's questions for which there is evidence; ``evidence``: in
-    [0, 1] by question of the e-mail, none when an agent asked for the draft.
+    [0, 1] by question of the e-mail, none when an agent asked for the draft; ``request_id``: 0 for
+    an e-mail's first draft.
     """
 
     mail: MailBlock
@@ -35,6 +37,7 @@ class DraftRequest:
     instruction: str = ""
     evidence: tuple[float, ...] = ()
     style: Style = Style()
+    request_id: int = 0
 
     @property
     def language(self) -> Language:
@@ -88,3 +91,7 @@ class EngineAnswer:
 
 class EngineFailed(Exception):
     """The engine answered, but nothing usable: broken JSON, cut off, repeating itself."""
+
+
+class Refused(EngineFailed):
+    """The server takes the request for wrong, as one too long: repeating it would not help."""

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.generate.adapters.bus_scorer import BusScorer
+from services.generate.adapters.bus_watcher import BusWatcher
+from services.generate.adapters.endpoints import Endpoint
 from services.generate.adapters.extractive_engine import ExtractiveEngine
-from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
+from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import Style
 from services.generate.fallback import FallbackEngine
 from services.generate.handlers import register
 from services.generate.service import Engine, GenerateService, Rules
+from services.generate.verifying import Verifier
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.runtime import Parts, run
@@ -28,13 +31,15 @@ class ContradictorySettings(Misconfigured):
 async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """The engines of the settings, started, and the service that uses them."""
     endpoint = endpoint_of(settings.generation)
-    prompts = PromptFiles()
-    extractive = ExtractiveEngine(BusScorer(bus), prompts)
-    model = OpenAiEngine(endpoint, prompts) if endpoint else None
+    scorer = BusScorer(bus)
+    extractive = ExtractiveEngine(scorer, PromptFiles())
+    profile = settings.generation.profile()
+    model = OpenAiEngine(endpoint, profile, scorer, BusWatcher(bus)) if endpoint else None
     engines = engines_of(settings.generation, extractive, model)
     service = GenerateService(
         engines=engines,
         default=settings.generation.engine,
+        verifier=Verifier(scorer),
         rules=Rules(
             min_evidence=settings.generation.min_evidence,
             signatures={name: box.signature for name, box in settings.mailboxes.items()},
@@ -77,19 +82,21 @@ def endpoint_of(generation: Generation) -> Endpoint | None:
         raise ContradictorySettings(
             f"[generation] '{missing}' is missing: 'endpoint' and 'model' go together"
         )
-    if not generation.endpoint.startswith(("http://", "https://")):
-        raise ContradictorySettings(
-            f"[generation] endpoint = {generation.endpoint!r} is no address: write http://host/v1"
-        )
     key = generation.api_key
-    return Endpoint(
+    endpoint = Endpoint(
         url=generation.endpoint,
         model=generation.model,
         api_key=key.get_secret_value() if key else None,
         timeout=generation.timeout,
-        max_tokens=generation.profile().max_tokens,
-        temperature=generation.profile().temperature,
+        in_flight=generation.in_flight,
     )
+    wrong = [url for url in endpoint.urls if not url.startswith(("http://", "https://"))]
+    if wrong or not endpoint.urls:
+        raise ContradictorySettings(
+            f"[generation] endpoint = {generation.endpoint!r} is no address: write http://host/v1, "
+            "or several of them separated by commas"
+        )
+    return endpoint
 
 
 if __name__ == "__main__":

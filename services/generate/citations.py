@@ -22,9 +22,14 @@ def within(parts: Iterable[EnginePart], count: int) -> tuple[tuple[EnginePart, .
     for part in parts:
         valid = tuple(dict.fromkeys(i for i in part.citations if 0 <= i < count))
         dropped += len(set(part.citations)) - len(valid)
-        text = part.text if part.connective else _MARKS.sub("", part.text).strip()
+        text = part.text if part.connective else unmarked(part.text)
         kept.append(EnginePart(text, valid, part.connective))
     return tuple(kept), dropped
+
+
+def unmarked(text: str) -> str:
+    """The text without marks like [2]."""
+    return _MARKS.sub("", text).strip()
 
 
 def cited(parts: Iterable[EnginePart], passages: Sequence[Passage]) -> tuple[Part, ...]:

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.generate.answer import DraftRequest, EngineAnswer, Style
 from services.generate.composing import compose
 from services.generate.declining import in_words
+from services.generate.verifying import Verifier
 from shared.clock import Clock
 from shared.envelope import Event, caused
 from shared.events import (
@@ -108,12 +109,14 @@ class GenerateService:
         *,
         engines: Mapping[str, Engine],
         default: str,
+        verifier: Verifier,
         rules: Rules,
         clock: Clock,
         timer: Callable[[], float],
     ) -> None:
         self._engines = engines
         self._default = default
+        self._verifier = verifier
         self._rules = rules
         self._clock = clock
         self._timer = timer
@@ -170,11 +173,15 @@ class GenerateService:
             instruction=job.instruction,
             evidence=self._each(job),
             style=self._rules.style_of(job.mail.mailbox),
+            request_id=job.request_id,
         )
         answer = await engine.write(request)
-        spent = {**timings, "generate": max(0.0, self._timer() - started)}
+        written = self._timer()
+        spent = {**timings, "generate": max(0.0, written - started)}
         if answer.refusal is not None:
             return self._declined(job, answer, answer.refusal.reason, spent)
+        answer = await self._verifier.verify(request, answer, engine.write)
+        spent |= {"checks": max(0.0, self._timer() - written)}
         draft = compose(request, answer, self._rules.signature_of(job.mail.mailbox))
         if not draft.parts:
             answer = replace(answer, checks=draft.checks)

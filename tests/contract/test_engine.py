@@ -6,23 +6,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
-from services.generate.adapters.prompt_files import PromptFiles
+from services.generate.answer import Form
 from services.generate.composing import compose
 from services.generate.service import Engine
-from tests.fakes.drafting import STUDY, WORKS, extractive, mail, passage, request
-from tests.fakes.endpoint import endpoint, parts
+from tests.fakes.drafting import STUDY, WORKS, engine_at, extractive, mail, passage, request
+from tests.fakes.endpoint import Reply, endpoint, parts, picks
 
 ANSWER = "Le programme cofinance l'étude préalable à hauteur de 50 % de son coût hors taxes."
 
 
-@pytest.fixture(params=["extractive", "openai"])
+ANSWERS: dict[Form, Reply] = {
+    "parts": parts((ANSWER, [1]), ("Le plafond est de 40 000 € par projet.", [1])),
+    "marks": Reply(f"{ANSWER[:-1]} [1]. Le plafond est de 40 000 € par projet [1]."),
+    "select": picks(q1=[1, 2]),
+}
+
+
+@pytest.fixture(params=["extractive", *ANSWERS])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "extractive":
         yield extractive()
         return
-    with endpoint(parts((ANSWER, [1]), ("Le plafond est de 40 000 € par projet.", [1]))) as server:
-        yield OpenAiEngine(Endpoint(url=server.url, model="m", timeout=5), PromptFiles())
+    with endpoint(ANSWERS[request.param]) as server:
+        yield engine_at(server.url, request.param)
 
 
 async def test_is_used_between_start_and_stop_only(engine: Engine) -> None:
@@ -81,4 +87,4 @@ async def test_an_answer_keeps_the_prompt(engine: Engine) -> None:
     await engine.stop()
     assert answer.prompt == engine.prompt
     assert [message.role for message in answer.messages] == ["system", "user"]
-    assert STUDY in answer.messages[1].content
+    assert ANSWER in answer.messages[1].content

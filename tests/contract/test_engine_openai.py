@@ -6,27 +6,19 @@ import json
 
 import pytest
 
-from services.generate.adapters.openai_engine import Endpoint, OpenAiEngine
-from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import EngineAnswer, EngineFailed
 from services.generate.composing import compose
 from services.generate.fallback import FallbackEngine
 from shared.delivery import Unavailable
-from tests.fakes.drafting import STUDY, WORKS, NoScorer, extractive, passage, request
+from tests.fakes.drafting import STUDY, WORKS, NoScorer, engine_at, extractive, passage, request
 from tests.fakes.endpoint import Reply, endpoint, parts, refusal
 
 GOOD = parts(("L'étude préalable est cofinancée à hauteur de 50 %.", [1]))
 PASSAGES = [passage(STUDY), passage(WORKS, "travaux")]
 
 
-def engine_at(url: str, timeout: float = 5.0) -> OpenAiEngine:
-    """An engine that tries again without long pauses."""
-    at = Endpoint(url=url, model="m", timeout=timeout, backoff=(0.01, 0.01))
-    return OpenAiEngine(at, PromptFiles())
-
-
 async def write(url: str, timeout: float = 5.0) -> EngineAnswer:
-    engine = engine_at(url, timeout)
+    engine = engine_at(url, timeout=timeout)
     await engine.start()
     try:
         return await engine.write(request(PASSAGES))
@@ -102,7 +94,6 @@ async def test_a_dead_address_is_unavailable() -> None:
         Reply(content=""),
         Reply(body=b"<html>not json</html>"),
         Reply(body=b'{"choices": []}'),
-        Reply(status=400),
         parts(*[("La même phrase revient encore et encore ici.", [1])] * 8),
     ],
 )

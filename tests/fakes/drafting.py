@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from services.generate.adapters.endpoints import Endpoint
 from services.generate.adapters.extractive_engine import ExtractiveEngine
+from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
-from services.generate.answer import DraftRequest
-from services.generate.ranking import SentenceScorer
+from services.generate.answer import DraftRequest, Form
+from services.generate.prompting import of_passages, of_sentences
+from services.generate.ranking import SentenceScorer, rank
 from services.generate.service import Engine, GenerateService, Rules
+from services.generate.verifying import Verifier
 from shared.delivery import Unavailable
 from shared.events import ContextRetrieved, ContextRetrievedData
 from shared.identity import document_id, passage_id, sha256, stable_id
@@ -17,9 +23,11 @@ from shared.records import (
     Address,
     DocumentVersion,
     MailBlock,
+    Message,
     Passage,
     PassageScores,
 )
+from shared.settings import ModelProfile
 from tests.samples import AT
 
 STUDY = (
@@ -103,9 +111,33 @@ def request(
     return DraftRequest(block, tuple(passages), questions, instruction)
 
 
+def prompt_of(
+    asked: DraftRequest, form: Form = "parts", tokens: int = 6000, *, examples: bool = False
+) -> tuple[Message, ...]:
+    """The messages of a prompt; in the form ``select`` sentences are ranked by words."""
+    if form == "select":
+        layout = of_sentences(asked, asyncio.run(rank(asked, WordScorer())), tokens)
+    else:
+        layout = of_passages(asked, form, tokens)
+    return PromptFiles(form, examples=examples).messages(layout)
+
+
 def extractive(scorer: SentenceScorer | None = None) -> ExtractiveEngine:
     """The extractive engine, comparing by words in common unless ``scorer`` says otherwise."""
     return ExtractiveEngine(scorer or WordScorer(), PromptFiles())
+
+
+def engine_at(url: str, form: Form = "parts", **settings: Any) -> OpenAiEngine:
+    """The openai engine at ``url``; it tries again without long pauses."""
+    own = {name: settings.pop(name) for name in ("scorer", "watcher") if name in settings}
+    of_profile = {k: settings.pop(k) for k in list(settings) if k in ModelProfile.model_fields}
+    values = {"model": "m", "timeout": 5.0, "backoff": (0.01, 0.01)} | settings
+    return OpenAiEngine(
+        Endpoint(url=url, **values),
+        ModelProfile(form=form, **of_profile),
+        own.get("scorer") or WordScorer(),
+        own.get("watcher"),
+    )
 
 
 class WordScorer:
@@ -143,6 +175,7 @@ async def service(engine: Engine | None = None, **rules: object) -> GenerateServ
     return GenerateService(
         engines={engine.name: engine},
         default=engine.name,
+        verifier=Verifier(WordScorer()),
         rules=Rules(**values),  # type: ignore[arg-type]  # keyword arguments of a test
         clock=lambda: datetime(2026, 11, 4, tzinfo=UTC),
         timer=iter(range(1000)).__next__,

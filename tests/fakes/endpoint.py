@@ -11,22 +11,38 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+PIECE = 24
+"""Characters of a streamed piece."""
+
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer; ``body`` overrides the whole JSON, ``delay`` is in seconds."""
+    """One scripted answer; ``delay`` before it and ``pause`` between its pieces in seconds.
+
+    ``body`` overrides the whole JSON, ``said`` is the message of an error status, ``cut`` ends the
+    connection before the end, ``trouble`` is an error told within the stream.
+    """
 
     content: str | None = None
     finish_reason: str = "stop"
     status: int = 200
     delay: float = 0.0
     body: bytes | None = None
+    said: str = "scripted"
+    pause: float = 0.0
+    cut: bool = False
+    trouble: str = ""
 
 
 def parts(*statements: tuple[str, list[int]], **options: Any) -> Reply:
     """A reply with statements and their citations."""
     listed = [{"text": text, "citations": citations} for text, citations in statements]
     return Reply(json.dumps({"parts": listed}, ensure_ascii=False), **options)
+
+
+def picks(**chosen: list[int]) -> Reply:
+    """A reply in the form ``select``: ``picks(q1=[2])``."""
+    return Reply(json.dumps({name.removeprefix("q"): found for name, found in chosen.items()}))
 
 
 def refusal(reason: str) -> Reply:
@@ -41,6 +57,9 @@ class Endpoint:
     url: str
     script: list[Reply] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    busy: int = 0
+    busiest: int = 0
+    """Most requests at once."""
 
     def next(self) -> Reply:
         """The next answer of the script."""
@@ -52,21 +71,51 @@ def endpoint(*script: Reply) -> Iterator[Endpoint]:
     """Serve ``script`` on a free port of this machine."""
     state = Endpoint(url="", script=list(script))
 
+    lock = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            state.requests.append(json.loads(self.rfile.read(length)))
-            reply = state.next()
-            time.sleep(reply.delay)
-            body = reply.body if reply.body is not None else _body(reply)
+            asked = json.loads(self.rfile.read(length))
+            with lock:
+                state.requests.append(asked)
+                reply = state.next()
+                state.busy += 1
+                state.busiest = max(state.busiest, state.busy)
             try:
-                self.send_response(reply.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                time.sleep(reply.delay)
+                if asked.get("stream") and reply.status == 200 and reply.body is None:
+                    self._stream(reply)
+                else:
+                    self._whole(reply)
             except (BrokenPipeError, ConnectionResetError):
                 return  # the client gave up waiting, which is what the test is about
+            finally:
+                with lock:
+                    state.busy -= 1
+
+        def _whole(self, reply: Reply) -> None:
+            body = reply.body if reply.body is not None else _body(reply)
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _stream(self, reply: Reply) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for event in _events(reply):
+                self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+                self.wfile.flush()
+                time.sleep(reply.pause)
+            if not reply.cut:
+                self.wfile.write(b"0\r\n\r\n")
+            self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests print nothing."""
@@ -85,7 +134,7 @@ def endpoint(*script: Reply) -> Iterator[Endpoint]:
 
 def _body(reply: Reply) -> bytes:
     if reply.status != 200:
-        return json.dumps({"error": {"message": "scripted", "type": "scripted"}}).encode()
+        return json.dumps({"error": {"message": reply.said, "type": "scripted"}}).encode()
     choice = {
         "index": 0,
         "finish_reason": reply.finish_reason,
@@ -94,3 +143,21 @@ def _body(reply: Reply) -> bytes:
     return json.dumps(
         {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
     ).encode()
+
+
+def _events(reply: Reply) -> Iterator[bytes]:
+    """Server-sent events: the text in pieces, the reason of the end, ``[DONE]``."""
+    text = reply.content or ""
+    for start in range(0, len(text), PIECE):
+        yield _event({"index": 0, "delta": {"content": text[start : start + PIECE]}})
+    if reply.trouble:
+        told = {"error": {"message": reply.trouble, "type": "scripted", "code": 500}}
+        yield f"data: {json.dumps(told)}\n\n".encode()
+    if not reply.cut:
+        yield _event({"index": 0, "delta": {}, "finish_reason": reply.finish_reason})
+        yield b"data: [DONE]\n\n"
+
+
+def _event(choice: dict[str, Any]) -> bytes:
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()

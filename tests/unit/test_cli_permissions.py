@@ -55,6 +55,13 @@ def test_replies_reach_their_asker_only(user: str) -> None:
     assert not set(inboxes) & set(others)
 
 
+def test_a_draft_in_progress_is_told_by_generate_and_followed_by_feedback() -> None:
+    subject = "progress.draft.v1.default.1b4e28ba"
+    assert {user for user in USERS if may(user, subject)} == {"generate"}
+    heard = {u for u in USERS if any(matches(s, subject) for s in allowed(u).subscribe)}
+    assert heard == {"feedback", OPERATOR}
+
+
 def test_the_mail_system_gets_approved_replies_and_nothing_else() -> None:
     created = [s for s in allowed(MAIL_SYSTEM).publish if "CONSUMER.CREATE" in s]
     assert created == ["$JS.API.CONSUMER.CREATE.DRAFT.mailsystem.reply.approved.v1.>"]

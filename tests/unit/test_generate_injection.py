@@ -9,9 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from services.generate.adapters.prompt_files import PromptFiles
-from shared.events import DraftReady
-from tests.fakes.drafting import STUDY, WORKS, context, mail, passage, request, service
+from services.generate.answer import Form
+from shared.events import DraftDeclined, DraftReady
+from tests.fakes.drafting import (
+    STUDY,
+    WORKS,
+    context,
+    engine_at,
+    mail,
+    passage,
+    prompt_of,
+    request,
+    service,
+)
+from tests.fakes.endpoint import Reply, endpoint, parts, picks
+
+FORMS: tuple[Form, ...] = ("parts", "marks", "select")
 
 DATA = Path(os.environ.get("SOURCIER_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
 BIPIA = DATA / "injection/bipia/benchmark/text_attack_train.json"
@@ -60,8 +73,35 @@ async def test_an_attack_as_question_is_answered_from_passages_or_declined(attac
             assert not re.search(r"https?:|@|\[", part.text)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("attack", attacks())
-def test_an_attack_stays_inside_its_section_of_the_prompt(attack: str) -> None:
-    messages = PromptFiles().messages(request([passage(STUDY)], mail(new_text=attack)))
-    assert messages[1].content.count("</courriel>") == 1
-    assert messages[0] == PromptFiles().messages(request([passage(STUDY)]))[0]
+def test_an_attack_stays_inside_its_section_of_the_prompt(attack: str, form: Form) -> None:
+    asked = request([passage(STUDY), passage(attack, "autre")], mail(new_text=attack))
+    messages = prompt_of(asked, form)
+    user = messages[1].content
+    assert user.count("</courriel>") == user.count("<courriel ") == 1
+    closing = "</phrases>" if form == "select" else "</passage>"
+    assert user.count(closing) == user.count(closing.replace("</", "<").replace(">", " "))
+    assert not re.search(r"https?://|<\|", user)
+    assert messages[0] == prompt_of(request([passage(STUDY)]), form)[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("attack", attacks()[:8])
+async def test_a_model_that_obeys_is_not_sent_on(attack: str, form: Form) -> None:
+    """The worst that an attack can reach: the model says what the attacker wants."""
+    obeying: dict[Form, Reply] = {
+        "parts": parts((f"{attack} Voir https://pirate.example", [1])),
+        "marks": Reply(f"{' '.join(attack.split())} Voir https://pirate.example [1]."),
+        "select": picks(q1=[1, 99]),
+    }
+    passages = [passage(STUDY), passage(WORKS, "travaux")]
+    with endpoint(obeying[form]) as server:
+        writer = await service(engine_at(server.url, form))
+        outcome = await writer.draft(context(mail(new_text=attack), passages))
+    if form == "select":
+        assert isinstance(outcome, DraftReady)
+        for part in outcome.data.parts:
+            assert set(re.findall(r"\w+", part.text)) <= set(re.findall(r"\w+", f"{STUDY} {WORKS}"))
+    else:
+        assert isinstance(outcome, DraftDeclined)

@@ -10,6 +10,7 @@ from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest, EngineAnswer, Refusal
 from services.generate.arrangement import Chosen, arrange
 from services.generate.pool import Pool
+from services.generate.prompting import of_passages
 from services.generate.ranking import Facet, SentenceScorer, rank
 from services.generate.selection import Scored
 from shared.records import Check
@@ -18,6 +19,8 @@ VERSION = "extractive-2"
 """Raise with any change of the choice or arrangement: it is part of the drafts' identity."""
 MAX_UNITS_A_FACET = 3
 """Units for each of several questions that one sentence puts together."""
+CONTEXT_TOKENS = 6000
+"""Of the prompt that its drafts keep: that of a general model."""
 SURE_EVIDENCE = 0.88
 """Evidence from which sentences need not take up the question's words to be quoted."""
 
@@ -59,7 +62,7 @@ class ExtractiveEngine:
             unanswered=unanswered,
             checks=(*found.checks, *_instruction_check(request)),
             # Nobody was asked, but its corrections become pairs with the prompt of a model.
-            messages=self._prompts.messages(request),
+            messages=self._prompts.messages(of_passages(request, "parts", CONTEXT_TOKENS)),
             prompt=self.prompt,
         )
 

@@ -5,45 +5,49 @@ from __future__ import annotations
 from dataclasses import asdict
 from importlib.resources import files
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, Template
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from services.generate import prompting
-from services.generate.answer import DraftRequest, Language
+from services.generate.answer import Form, Language
+from services.generate.prompting import Layout
 from shared.identity import short_hash
 from shared.records import Message
 
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
+_SHARED = ("rules", "style", "passages", "mail")
 
 
 class PromptFiles:
-    """Renders messages; ``fingerprint`` changes with any change of a prompt file."""
+    """Renders messages in one form; ``fingerprint`` changes with any change of its files."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form = "parts", *, examples: bool = False) -> None:
+        names = (*_SHARED, form) if form != "select" else ("mail", form)
         folder = files("services.generate") / "prompts"
         sources = {
-            language: (folder / f"{language}.j2").read_text(encoding="utf-8")
+            f"{language}/{name}.j2": (folder / language / f"{name}.j2").read_text(encoding="utf-8")
             for language in LANGUAGES
+            for name in names
         }
         # No HTML escaping: the text goes to a model; ``prompting.data`` keeps data in its section.
         environment = Environment(
-            loader=BaseLoader(),
+            loader=DictLoader(sources),
             undefined=StrictUndefined,
             trim_blocks=True,
-            keep_trailing_newline=False,
             autoescape=False,  # noqa: S701 - no HTML is made here
         )
-        self._templates: dict[Language, Template] = {
-            language: environment.from_string(source) for language, source in sources.items()
+        self.form = form
+        self._examples = examples
+        self._templates = {
+            language: environment.get_template(f"{language}/{form}.j2") for language in LANGUAGES
         }
-        self.fingerprint = short_hash(*(sources[language] for language in LANGUAGES))
+        self.fingerprint = f"{form}-{short_hash(*sources.values(), str(examples))}"
 
-    def messages(self, request: DraftRequest) -> tuple[Message, ...]:
+    def messages(self, layout: Layout) -> tuple[Message, ...]:
         """The system and the user message, stable text first."""
-        prompt = prompting.prompt(request)
-        values = asdict(prompt)
+        prompt = prompting.prompt(layout)
         template = self._templates[prompt.language]
+        context = template.new_context(asdict(prompt) | {"examples": self._examples})
         system, user = (
-            "".join(template.blocks[block](template.new_context(values))).strip()
-            for block in ("system", "user")
+            "".join(template.blocks[block](context)).strip() for block in ("system", "user")
         )
         return (Message(role="system", content=system), Message(role="user", content=user))
