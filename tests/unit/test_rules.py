@@ -39,6 +39,7 @@ COMPUTING = {
     "openpyxl",
     "pyarrow",
     "pydantic",
+    "pydantic_core",
     "pypdfium2",
     "qdrant_edge",
     "rapidfuzz",
