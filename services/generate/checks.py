@@ -1,109 +1,147 @@
-"""Checks of a draft's parts against the passages they cite; what fails is removed and said."""
+"""Checks of a draft's statements; what fails is removed, and each check is told, passed or not."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from services.generate.answer import EnginePart
-from services.generate.french import fold, numbers, terms, words
+from services.generate import facts, leaking, polarity, support, tongue
+from services.generate.answer import EnginePart, Language
+from services.generate.french import fold, terms, words
+from services.generate.support import cited_text
 from shared.records import Check, Passage
 
-LEAST_SUPPORT = 0.5
-"""Share of a statement's content words that its passages must hold (same language)."""
-_SHINGLE = 8
-_ADDRESS = re.compile(r"https?://[^\s<>()«»]+|www\.[^\s<>()«»]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_MONTHS = re.compile(
-    r"\b(?:janvier|fevrier|mars|avril|mai|juin|juillet|aout|septembre|octobre|novembre|decembre)\b"
-)
-_UNITS = re.compile(r"(\d[\d \u00a0\u202f.,]*?)\s*(%|€|euros?\b)", re.IGNORECASE)
+SAME = 0.85
+"""Overlap of words from which two statements with the same facts say the same."""
+_SHOWN = 90
+"""Characters of a removed statement that the reviewer is shown."""
+PASSED = {
+    "citations": "Chaque énoncé cite un ou plusieurs des passages fournis.",
+    "support": "Chaque énoncé s'appuie sur les passages qu'il cite.",
+    "facts": "Chiffres, dates, noms et coordonnées se trouvent tous dans les passages cités ou "
+    "dans le courriel.",
+    "polarity": "Aucun énoncé ne dit le contraire de la phrase dont il est proche.",
+    "repetition": "Aucun énoncé n'est répété.",
+    "language": "Le projet est dans la langue de la réponse attendue.",
+    "prompt": "Aucune consigne donnée au moteur n'apparaît dans le texte.",
+}
+"""The checks in the order in which they are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
     """What statements are checked against.
 
-    ``foreign``: the reply's language is not the documents', so words cannot be compared.
+    ``prompt``: all that the engine was told, passages and e-mail included; ``cosines``: of a
+    statement by its index with its nearest sentence; ``quotes``: statements are announced as
+    quotes in the documents' language.
     """
 
     passages: Sequence[Passage]
     mail_text: str
     prompt: str = ""
-    foreign: bool = False
+    language: Language = "fr"
+    cosines: Mapping[int, float] = field(default_factory=dict)
+    quotes: bool = False
+
+    @property
+    def foreign(self) -> bool:
+        """Whether statements are in another language than the documents, so words differ."""
+        return self.language != "fr" and not self.quotes
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What the prompt shows and a statement may repeat."""
+        return (*map(leaking.passage_text, self.passages), self.mail_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a statement cannot stand: the check that it fails, and the reason (French)."""
+
+    check: str
+    why: str
 
 
 def examine(
-    parts: Sequence[EnginePart], grounds: Grounds
+    parts: Sequence[EnginePart], grounds: Grounds, dropped: int = 0
 ) -> tuple[tuple[EnginePart, ...], tuple[Check, ...]]:
-    """The parts that stand, and the checks in words for the reviewer."""
-    reasons = [None if part.connective else why_not(part, grounds) for part in parts]
-    repeated = _repeated(parts)
-    removed: Counter[str] = Counter()
+    """The parts that stand, and all checks in words; ``dropped`` citations pointed nowhere."""
+    faults: list[tuple[EnginePart, Fault]] = []
     kept: list[EnginePart] = []
-    for index, (part, reason) in enumerate(zip(parts, reasons, strict=True)):
-        if reason is None and index in repeated:
-            reason = "répétition"
-        if reason is None:
+    for index, part in enumerate(parts):
+        fault = None if part.connective else why_not(part, grounds, grounds.cosines.get(index))
+        if fault is None and not part.connective and _says_again(part, kept):
+            fault = Fault("repetition", "déjà dit")
+        if fault is None:
             kept.append(part)
         else:
-            removed[reason] += 1
-    crossed = grounds.foreign and any(
-        not part.connective and _support(part, grounds) < LEAST_SUPPORT for part in kept
-    )
-    return _without_idle_connectives(kept), _told(removed, crossed)
+            faults.append((part, fault))
+    return without_idle_connectives(kept), tuple(_told(faults, dropped))
 
 
-def why_not(part: EnginePart, grounds: Grounds) -> str | None:
-    """Why a statement cannot stand (French), or ``None``."""
+def why_not(part: EnginePart, grounds: Grounds, cosine: float | None = None) -> Fault | None:
+    """The first fault of a statement; ``cosine`` with its nearest cited sentence if known."""
+    return next(_faults(part, grounds, cosine), None)
+
+
+def _faults(part: EnginePart, grounds: Grounds, cosine: float | None) -> Iterator[Fault]:
     if not terms(part.text):
-        return "énoncé vide"
+        yield Fault("support", "énoncé vide")
     if not part.citations:
-        return "énoncé sans source"
-    if leaks(part.text, grounds.prompt):
-        return "texte de consigne"
-    if facts(part.text) - facts(f"{_cited_text(part, grounds)} {grounds.mail_text}"):
-        return "chiffre, date ou adresse absent des passages cités"
-    if not grounds.foreign and _support(part, grounds) < LEAST_SUPPORT:
-        return "énoncé trop éloigné des passages cités"
-    return None
+        yield Fault("citations", "énoncé sans source")
+    if leaking.leaks(part.text, grounds.prompt, grounds.data):
+        yield Fault("prompt", "texte de consigne")
+    if not grounds.quotes and (other := tongue.other_than(grounds.language, part.text)):
+        yield Fault("language", f"énoncé dans une autre langue ({other})")
+    cited = cited_text(part, grounds.passages)
+    said = f"{cited}\n{grounds.mail_text}"
+    if lacking := facts.missing(part.text, said):
+        yield Fault("facts", _lacking(lacking))
+    if not grounds.foreign:
+        if names := facts.unknown_names(part.text, said):
+            yield Fault("facts", _lacking(names))
+        if polarity.contradicts(part.text, cited):
+            yield Fault("polarity", "énoncé contraire au passage cité")
+    near = support.by_words(part, grounds.passages)
+    if not support.supported(near, cosine, foreign=grounds.foreign):
+        yield Fault("support", "énoncé trop éloigné des passages cités")
 
 
-def _support(part: EnginePart, grounds: Grounds) -> float:
-    return support_ratio(part.text, _cited_text(part, grounds))
+def _lacking(lacking: Mapping[str, str]) -> str:
+    kinds = dict.fromkeys(facts.KINDS[fact.split(":")[0]] for fact in lacking)
+    shown = ", ".join(f"« {written} »" for written in list(lacking.values())[:4])
+    return f"{' et '.join(kinds)} absent des passages cités et du courriel ({shown})"
 
 
-def _cited_text(part: EnginePart, grounds: Grounds) -> str:
-    """All that the cited passages say, their titles and headings included."""
-    cited = [grounds.passages[index] for index in part.citations]
-    return " ".join(f"{p.title} {' '.join(p.heading_path)} {p.text}" for p in cited)
+def _says_again(part: EnginePart, before: Sequence[EnginePart]) -> bool:
+    return any(not other.connective and same(part.text, other.text) for other in before)
 
 
-def support_ratio(text: str, support: str) -> float:
-    """Share of the content words of ``text`` that ``support`` holds, in [0, 1]."""
-    told = set(terms(text))
-    return len(told & set(terms(support))) / len(told) if told else 0.0
+def same(one: str, other: str) -> bool:
+    """Whether two statements say the same: nearly the same words, and the same facts."""
+    left, right = words(fold(one)), words(fold(other))
+    if left == right:
+        return True
+    mine, theirs = set(terms(one)), set(terms(other))
+    alike = len(mine & theirs) >= SAME * max(len(mine), len(theirs), 1)
+    # Rows of a table differ in a word or a figure, and those matter.
+    row = one.startswith("– ") or other.startswith("– ")
+    denied = polarity.denies(one) != polarity.denies(other)
+    return alike and not row and not denied and set(facts.claims(one)) == set(facts.claims(other))
 
 
-def facts(text: str) -> set[str]:
-    """Figures, figures with % or €, months, e-mail and web addresses of ``text``."""
-    addresses = {match.rstrip(".,;").lower() for match in _ADDRESS.findall(text)}
-    plain = _ADDRESS.sub(" ", text)
-    units = {
-        f"{numbers(figure)[-1]} {'%' if unit == '%' else '€'}"
-        for figure, unit in _UNITS.findall(plain)
-    }
-    return addresses | units | set(_MONTHS.findall(fold(plain))) | set(numbers(plain))
-
-
-def leaks(text: str, prompt: str) -> bool:
-    """Whether ``text`` repeats a stretch of the prompt's own instructions."""
-    told, source = words(fold(text)), words(fold(prompt))
-    if len(told) < _SHINGLE or len(source) < _SHINGLE:
-        return False
-    known = {tuple(source[i : i + _SHINGLE]) for i in range(len(source) - _SHINGLE + 1)}
-    return any(tuple(told[i : i + _SHINGLE]) in known for i in range(len(told) - _SHINGLE + 1))
+def without_idle_connectives(parts: Sequence[EnginePart]) -> tuple[EnginePart, ...]:
+    """Without the connectives that announce statements (« … : ») when none of them is left."""
+    kept: list[EnginePart] = []
+    for index, part in enumerate(parts):
+        following = parts[index + 1] if index + 1 < len(parts) else None
+        announces = part.connective and part.text.endswith(":")
+        if announces and (following is None or following.connective):
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def degenerate(texts: Sequence[str]) -> bool:
@@ -116,45 +154,16 @@ def degenerate(texts: Sequence[str]) -> bool:
     return bool(counts) and counts.most_common(1)[0][1] >= 4
 
 
-def _repeated(parts: Sequence[EnginePart]) -> set[int]:
-    seen: set[str] = set()
-    again: set[int] = set()
-    for index, part in enumerate(parts):
-        key = " ".join(words(fold(part.text)))
-        if key in seen and not part.connective:
-            again.add(index)
-        seen.add(key)
-    return again
+def _told(faults: Sequence[tuple[EnginePart, Fault]], dropped: int) -> Iterator[Check]:
+    for name, passed in PASSED.items():
+        own = [(part, fault.why) for part, fault in faults if fault.check == name]
+        details = [f"{why} : « {_short(part.text)} »" if part.text else why for part, why in own]
+        said = f"Retiré du projet ({len(own)}) : {' ; '.join(details)}." if own else ""
+        if name == "citations" and dropped:
+            said = f"Renvois à des passages inexistants retirés : {dropped}. {said}".strip()
+        yield Check(name=name, passed=not said, detail=said or passed)
 
 
-def _without_idle_connectives(parts: Sequence[EnginePart]) -> tuple[EnginePart, ...]:
-    """A connective that announces statements (« … : ») goes when none of them is left."""
-    kept: list[EnginePart] = []
-    for index, part in enumerate(parts):
-        following = parts[index + 1] if index + 1 < len(parts) else None
-        announces = part.connective and part.text.endswith(":")
-        if announces and (following is None or following.connective):
-            continue
-        kept.append(part)
-    return tuple(kept)
-
-
-def _told(removed: Counter[str], foreign: bool) -> tuple[Check, ...]:
-    detail = " ; ".join(f"{reason} ({count})" for reason, count in sorted(removed.items()))
-    checks = [
-        Check(
-            name="support",
-            passed=not removed,
-            detail=f"Énoncés retirés du projet : {detail}." if removed else "",
-        )
-    ]
-    if foreign:
-        checks.append(
-            Check(
-                name="language",
-                passed=True,
-                detail="La réponse n'est pas dans la langue des documents : seuls les chiffres, "
-                "dates et adresses ont pu être vérifiés mot à mot.",
-            )
-        )
-    return tuple(checks)
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1].rsplit(' ', 1)[0]}…"

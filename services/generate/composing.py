@@ -1,12 +1,11 @@
-"""An engine's answer into a draft: checked parts, numbered sources, rendered text."""
+"""A checked answer into a draft: open questions named, numbered sources, rendered text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.generate import checks, citations, rendering, wording
+from services.generate import citations, rendering, wording
 from services.generate.answer import DraftRequest, EngineAnswer, EnginePart
-from services.generate.checks import Grounds
 from shared.records import Check, Part, Source
 
 
@@ -24,12 +23,10 @@ class Composed:
 
 
 def compose(request: DraftRequest, answer: EngineAnswer, signature: str) -> Composed:
-    """The draft of ``answer``; questions that stay open are named in it."""
-    within, dropped = citations.within(answer.parts, len(request.passages))
-    kept, found = checks.examine(within, _grounds(request, answer))
-    stated = any(not part.connective for part in kept)
+    """The draft of ``answer``, verified; questions that stay open are named in it."""
+    stated = any(not part.connective for part in answer.parts)
     open_questions = _left_open(request, answer)
-    every = (*kept, *_open_parts(request, open_questions)) if stated else ()
+    every = (*answer.parts, *_open_parts(request, open_questions)) if stated else ()
     parts = citations.cited(every, request.passages)
     sources = citations.sources(parts, request.passages)
     greeting = wording.greeting(request.language, request.mail.new_text)
@@ -41,21 +38,7 @@ def compose(request: DraftRequest, answer: EngineAnswer, signature: str) -> Comp
         text=rendering.render(greeting, parts, closing, citations.numbers(sources)),
         sources=sources,
         unanswered=tuple(request.mail.questions[index] for index in open_questions),
-        checks=(
-            *answer.checks,
-            _citation_check(dropped),
-            *found,
-            *_question_checks(request, open_questions),
-        ),
-    )
-
-
-def _grounds(request: DraftRequest, answer: EngineAnswer) -> Grounds:
-    return Grounds(
-        passages=request.passages,
-        mail_text=f"{request.mail.subject} {request.mail.new_text}",
-        prompt=next((m.content for m in answer.messages if m.role == "system"), ""),
-        foreign=request.language != "fr",
+        checks=(*answer.checks, *_question_checks(request, open_questions)),
     )
 
 
@@ -71,11 +54,6 @@ def _open_parts(request: DraftRequest, questions: tuple[int, ...]) -> tuple[Engi
     language = request.language
     named = (wording.quoted(request.mail.questions[i], i, language) for i in questions)
     return tuple(EnginePart(wording.left_open(name, language), connective=True) for name in named)
-
-
-def _citation_check(dropped: int) -> Check:
-    detail = f"Renvois à des passages inexistants retirés : {dropped}." if dropped else ""
-    return Check(name="citations", passed=not dropped, detail=detail)
 
 
 def _question_checks(request: DraftRequest, questions: tuple[int, ...]) -> tuple[Check, ...]:
