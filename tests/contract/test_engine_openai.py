@@ -7,10 +7,19 @@ import json
 import pytest
 
 from services.generate.answer import EngineAnswer, EngineFailed
-from services.generate.composing import compose
 from services.generate.fallback import FallbackEngine
+from services.generate.verifying import Verifier
 from shared.delivery import Unavailable
-from tests.fakes.drafting import STUDY, WORKS, NoScorer, engine_at, extractive, passage, request
+from tests.fakes.drafting import (
+    STUDY,
+    WORKS,
+    NoScorer,
+    WordScorer,
+    engine_at,
+    extractive,
+    passage,
+    request,
+)
 from tests.fakes.endpoint import Reply, endpoint, parts, refusal
 
 GOOD = parts(("L'étude préalable est cofinancée à hauteur de 50 %.", [1]))
@@ -41,9 +50,9 @@ async def test_numbers_of_the_prompt_become_passages_given() -> None:
     study = order.index(0) + 1
     with endpoint(parts(("L'étude préalable est cofinancée à 50 %.", [study, 9]))) as server:
         answer = await write(server.url)
-    draft = compose(request(PASSAGES), answer, "Le guichet")
-    assert draft.parts[0].citations == (PASSAGES[0].passage_id,)
-    assert [check.passed for check in draft.checks if check.name == "citations"] == [False]
+    verified = await Verifier(WordScorer()).verify(request(PASSAGES), answer, engine_at("").write)
+    assert verified.parts[0].citations == (0,)
+    assert [check.passed for check in verified.checks if check.name == "citations"] == [False]
 
 
 @pytest.mark.parametrize("reason", ["out-of-scope", "unsupported"])
