@@ -11,12 +11,13 @@ from services.generate.adapters.bus_watcher import BusWatcher
 from services.generate.adapters.endpoints import Endpoint
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
+from services.generate.adapters.openai_judge import OpenAiJudge
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import Style
 from services.generate.fallback import FallbackEngine
 from services.generate.handlers import register
 from services.generate.service import Engine, GenerateService, Rules
-from services.generate.verifying import Verifier
+from services.generate.verifying import JudgeRules, Verifier
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.runtime import Parts, run
@@ -36,10 +37,12 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     profile = settings.generation.profile()
     model = OpenAiEngine(endpoint, profile, scorer, BusWatcher(bus)) if endpoint else None
     engines = engines_of(settings.generation, extractive, model)
+    judge = judge_of(settings.generation, endpoint)
+    reading = settings.generation.judge
     service = GenerateService(
         engines=engines,
         default=settings.generation.engine,
-        verifier=Verifier(scorer),
+        verifier=Verifier(scorer, judge, JudgeRules(reading.least, reading.repairs)),
         rules=Rules(
             min_evidence=settings.generation.min_evidence,
             signatures={name: box.signature for name, box in settings.mailboxes.items()},
@@ -53,6 +56,9 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         for engine in engines.values():
             await engine.start()
             stack.push_async_callback(engine.stop)
+        if judge is not None:
+            await judge.start()
+            stack.push_async_callback(judge.stop)
         # With a fallback, drafts go on while the endpoint is down: it is not waited for.
         waited = model is not None and "openai" in engines and not settings.generation.fallback
         yield Parts(needs={"endpoint": model.ready} if model and waited else {})
@@ -66,6 +72,18 @@ def engines_of(
     if model is not None:
         engines["openai"] = FallbackEngine(model, extractive) if generation.fallback else model
     return engines
+
+
+def judge_of(generation: Generation, endpoint: Endpoint | None) -> OpenAiJudge | None:
+    """The judge of the settings, if any. Raises ``ContradictorySettings``."""
+    if not generation.judge.enabled:
+        return None
+    if endpoint is None:
+        raise ContradictorySettings(
+            "[generation.judge] enabled = true needs a model to read drafts: give 'endpoint' and "
+            "'model' under [generation], or set enabled = false"
+        )
+    return OpenAiJudge(endpoint)
 
 
 def endpoint_of(generation: Generation) -> Endpoint | None:

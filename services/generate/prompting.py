@@ -18,7 +18,7 @@ MAX_MAIL_CHARS: Mapping[Form, int] = {"parts": 6000, "marks": 6000, "select": 80
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>()«»]+")
 _OUR_TAGS = re.compile(
     r"<(?=\s*/?\s*(?:passages?|phrases?|sentences?|courriel|email|e-mail|questions?|consigne"
-    r"|instruction|system|user|assistant)\b|\|)",
+    r"|instruction|[ée]nonc[ée]s?|system|user|assistant)\b|\|)",
     re.IGNORECASE,
 )
 
