@@ -69,4 +69,4 @@ def _announces(piece: str) -> bool:
     read = blocks.read(piece)
     if not read:
         return True
-    return read[-1].kind == "heading" or (read[-1].kind == "list" and not read[-1].items)
+    return read[-1].kind == "heading" or piece.endswith((":", "："))

@@ -15,14 +15,16 @@ from services.generate import sentences
 
 _LIST = r"\[[ \u00a0]*(?:passages?[ \u00a0]*)?\d{1,3}(?:\s*[,;]\s*\d{1,3})*[ \u00a0]*\]"
 _MARK = re.compile(_LIST, re.IGNORECASE)
-_BEHIND_END = re.compile(rf"([.!?…]+(?:[ \u00a0]?[»”\")])*)\s*((?:{_LIST}\s*)+)", re.IGNORECASE)
+_BEHIND_END = re.compile(
+    rf"([.!?…]+(?:[ \u00a0]?[»”\")])*)[ \t]*((?:{_LIST}[ \t]*)+)", re.IGNORECASE
+)
 _ALONE = re.compile(rf"\s*\n[ \t]*((?:{_LIST}[ \t]*)+)$", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"^\s*```\w*|```\s*$|\*\*", re.MULTILINE)
 _LABEL = re.compile(r"^\W{0,4}(?:question|q)\s*n?°?\s*(\d{1,2})\s*[:.)–—-]*\s*", re.IGNORECASE)
 _REFUSAL = re.compile(r"^\W{0,4}(?:refus|refusal)\s*:\s*(.*)$", re.IGNORECASE)
 _NO_ANSWER = re.compile(r"^\W{0,4}(?:sans réponse|no answer)\b", re.IGNORECASE)
 _ITEM = re.compile(r"^\s*(?:[-–—•*]|\d{1,2}[.)])\s+(?=\S)")
-_LOOSE = re.compile(r"[ \u00a0]+([.,)])")
+_LOOSE = re.compile(r"[ \u00a0]+(?=[.,)]| )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def read(raw: str) -> Marked:
 
 def prose(text: str) -> str:
     """The text without marks, for a reader while it is written."""
-    return _LOOSE.sub(r"\1", _MARK.sub("", _FENCE.sub("", text))).strip()
+    return _LOOSE.sub("", _MARK.sub("", _FENCE.sub("", text))).strip()
 
 
 def _blocks(raw: str) -> Iterator[str]:
@@ -103,4 +105,4 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _without_marks(text: str) -> str:
-    return _LOOSE.sub(r"\1", _MARK.sub("", text)).strip()
+    return _LOOSE.sub("", _MARK.sub("", text)).strip()

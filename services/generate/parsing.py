@@ -66,7 +66,8 @@ def so_far(raw: str, layout: Layout) -> str:
     match layout.form:
         case "parts":
             told = _partial(raw).get("parts")
-            parts = [part for part in told if isinstance(part, dict)] if told else []
+            listed = told if isinstance(told, list) else []
+            parts = [part for part in listed if isinstance(part, dict)]
             return "\n\n".join(str(part.get("text", "")) for part in parts)
         case "marks":
             return marking.prose(raw)
