@@ -198,6 +198,8 @@ class Serving(Section):
     """On CPU only; a GPU gives what it has left."""
     adapters: dict[Slug, Path] = Field(default_factory=dict)
     """LoRA adapters by name: a request for model ``name`` of the adapter is answered with it."""
+    adapters_rank: int = Field(default=64, ge=1)
+    """The largest rank of the adapters."""
     longest_generation: float = Field(default=300, gt=0)
     """A replica that stops finishes what it has, for this long and a little more."""
     stalled_after: float = Field(default=120, gt=0)
@@ -209,6 +211,8 @@ class Models(Section):
     (SPDX identifiers as model cards write them)."""
 
     licences: tuple[str, ...] = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
+    archive_max_gib: int = Field(default=200, ge=1)
+    """Of an archive's files when they are unpacked."""
 
 
 class Http(Section):

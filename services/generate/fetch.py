@@ -161,6 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (Misconfigured, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(found)  # noqa: T201 - the command's answer
     return 0
 

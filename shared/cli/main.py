@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from shared.cli import dead, documents, drafts, mails, operate, status
+from shared.cli import dead, documents, drafts, mails, models, operate, status
 from shared.cli.plain import lines
 from shared.cli.problem import Problem
 
@@ -31,7 +31,7 @@ app.add_typer(drafts.app, name="drafts")
 app.add_typer(dead.app, name="dead-letters")
 app.add_typer(operate.topology, name="topology")
 app.add_typer(operate.index, name="index")
-app.add_typer(operate.models, name="models")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``sourcier up``, ``down``, ``topology``, ``index`` and ``models``."""
+"""``sourcier up``, ``down``, ``topology`` and ``index``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 
 from shared import admin, settings
 from shared.cli.client import connected
+from shared.cli.models import ensure
 from shared.cli.plain import line
 from shared.cli.problem import Problem
 from shared.cli.web import fetch
@@ -24,7 +25,6 @@ from shared.queries import EmbedAnswer, EmbedQuery
 
 topology = typer.Typer(help="The broker's streams and consumers.", no_args_is_help=True)
 index = typer.Typer(help="The search index.", no_args_is_help=True)
-models = typer.Typer(help="Model weights.", no_args_is_help=True)
 UP_WITHIN = 300.0
 DOWN_WITHIN = 90.0
 
@@ -41,7 +41,7 @@ def up(
     Example: `sourcier up --data .sourcier --detach`
     """
     folder = data_folder(data)
-    _weights()
+    ensure(configured().embedding.model)
     command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(folder)]
     if not detach:
         os.execv(sys.executable, command)  # noqa: S606 - ourselves, no shell
@@ -131,18 +131,6 @@ def rebuild(data: Data = None) -> None:
     typer.echo(f"{answer['count']} documents on their way; follow them with `sourcier status`")
 
 
-@models.command("fetch")
-def fetch_models() -> None:
-    """Download the default embedding model's weights, checked by SHA-256, and convert them.
-
-    Example: `sourcier models fetch`
-    """
-    command = [sys.executable, "-m", "services.embed.fetch"]
-    status = subprocess.run(command, check=False).returncode  # noqa: S603 - our own command
-    if status:
-        raise typer.Exit(status)
-
-
 def _topology(
     data: Path | None, work: Callable[[settings.Settings], Awaitable[list[str]]]
 ) -> list[str]:
@@ -153,11 +141,3 @@ def _topology(
             return await work(where.settings)
 
     return asyncio.run(run())
-
-
-def _weights() -> None:
-    """Fetch the default model unless it is there: a newcomer's first `up` should just work."""
-    model = configured().embedding.model
-    default = settings.Embedding().model
-    if model == default and not (settings.model_cache() / model).exists():
-        fetch_models()

@@ -54,11 +54,13 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
 def check(directory: Path, within: Path | None = None) -> dict[str, Path]:
     """The model's files by name, each of them looked into. Raises ``Refused``."""
     files, _ = listing(directory, within)
-    parsed: dict[str, Any] = {}
-    for name, path in files.items():
-        parsed[name] = _look_into(name, path)
-    policy.check_whole(parsed)
+    policy.check_whole(look_into(files))
     return files
+
+
+def look_into(files: dict[str, Path]) -> dict[str, Any]:
+    """What the JSON files among them hold, None for others. Raises ``Refused``."""
+    return {name: _look_into(name, path) for name, path in files.items()}
 
 
 def _look_into(name: str, path: Path) -> Any:

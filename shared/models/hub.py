@@ -1,0 +1,76 @@
+"""A model from a hub (`HF_ENDPOINT`, by default huggingface.co): its safetensors and their like."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from shared.models import policy
+from shared.models.policy import Refused
+from shared.settings import Misconfigured
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class HubUnreachable(Misconfigured):
+    """The hub does not give the model; the message says why and what to do."""
+
+
+def is_name(model: str) -> bool:
+    """Whether ``model`` can be a repository: `org/name`."""
+    return bool(_NAME.fullmatch(model))
+
+
+def download(
+    model: str, folder: Path, vet: Callable[[], object]
+) -> tuple[dict[str, str], list[str]]:
+    """Bring what the policy lets in of repository ``model`` into ``folder``; interrupted
+    downloads are continued.
+
+    ``vet`` is called when all but the weights is there, and may refuse them before gigabytes are
+    loaded. Returns where it came from and the names left out. Raises ``Refused`` when it has no
+    safetensors, ``HubUnreachable``.
+    """
+    # Here, because it takes long to import.
+    import httpx
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        info = HfApi().model_info(model)
+        names = [each.rfilename for each in info.siblings or ()]
+        taken = _taken(names)
+        get = partial(snapshot_download, model, revision=info.sha, local_dir=folder)
+        patterns = [glob.escape(name) for name in taken]
+        get(allow_patterns=patterns, ignore_patterns=["*.safetensors"])
+        vet()
+        get(allow_patterns=patterns)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as e:
+        first = str(e).strip().splitlines()[:1] or [repr(e)]
+        raise HubUnreachable(
+            f"{model} cannot be had from {constants.ENDPOINT}: {first[0]}\n"
+            "Without a connection to a hub, bring the model as a directory or an archive and "
+            "import that; HF_ENDPOINT names a mirror, HF_TOKEN opens what needs an account."
+        ) from e
+    source = {"hub": constants.ENDPOINT, "model": model, "revision": str(info.sha)}
+    return source, sorted(set(names) - set(taken))
+
+
+def _taken(names: list[str]) -> list[str]:
+    """What is downloaded. Raises ``Refused`` when there are no safetensors."""
+    found = []
+    for name in names:
+        try:
+            found += policy.sort([name])[0]
+        except Refused:  # pickles and code may lie in a repository: they are not brought here
+            continue
+    sharded = "model.safetensors.index.json" in found
+    if sharded:  # Mistral's repositories hold the same weights a second time
+        found = [name for name in found if not os.path.basename(name).startswith("consolidated")]
+    if not any(name.endswith(".safetensors") for name in found):
+        raise Refused("the repository has no .safetensors files: choose a model that has")
+    return found
