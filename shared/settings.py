@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from shared.envelope import Slug
+from shared.events import EngineName
 from shared.queries import Method
 
 KIB = 1024
@@ -148,7 +149,7 @@ class Generation(Section):
     """The engine; ``endpoint`` is the base URL of an OpenAI-compatible server (…/v1), or several
     separated by commas. ``models`` are profiles by served name."""
 
-    engine: Literal["extractive", "openai"] = "extractive"
+    engine: EngineName = "extractive"
     endpoint: str | None = None
     api_key: SecretStr | None = None
     model: str | None = None
