@@ -15,6 +15,14 @@ from rich.console import Console
 
 from shared.settings import Misconfigured
 
+MAGIC = b"GGUF"
+
+
+def _check(gguf: Path) -> None:
+    with gguf.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise Misconfigured(f"{gguf.name} is no GGUF file, whatever its name says")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
@@ -26,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported
     try:
-        from services.generate.adapters.gguf_files import convert
+        _check(options.gguf)
+        from services.generate.adapters.gguf_files import convert  # slow: after the check
 
         convert(options.gguf, options.to)
     except (Misconfigured, OSError) as error:

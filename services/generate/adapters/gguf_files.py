@@ -36,8 +36,8 @@ def convert(gguf: Path, target: Path) -> None:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the same
     try:
         model, tokenizer = _load(gguf)
-    except (ValueError, KeyError, OSError, NotImplementedError) as error:
-        raise ConversionFailed(f"{gguf.name} cannot be read as GGUF: {error}") from error
+    except Exception as error:
+        raise ConversionFailed(f"{gguf.name} cannot be read as GGUF: {error!r}") from error
     if not tokenizer.chat_template:
         raise ConversionFailed(f"{gguf.name} has no chat template: it is no instruct model")
     tokenizer.model_max_length = model.config.max_position_embeddings
