@@ -35,8 +35,9 @@ def download(
     loaded. Returns where it came from and the names left out. Raises ``Refused`` when it has no
     safetensors, ``HubUnreachable``.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Here, because it takes long to import.
-    import httpx
+    import httpx2
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
@@ -49,7 +50,13 @@ def download(
         get(allow_patterns=patterns, ignore_patterns=["*.safetensors"])
         vet()
         get(allow_patterns=patterns)
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as e:
+    except (
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        httpx2.HTTPError,
+        OSError,
+    ) as e:
         first = str(e).strip().splitlines()[:1] or [repr(e)]
         raise HubUnreachable(
             f"{model} cannot be had from {constants.ENDPOINT}: {first[0]}\n"
