@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from shared.cli import dead, documents, drafts, mails, models, operate, status
+from shared.cli import dead, documents, drafts, mails, models, operate, serve, status
 from shared.cli.plain import lines
 from shared.cli.problem import Problem
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(operate.up)
 app.command()(operate.down)
+app.command()(serve.serve)
 app.command()(status.status)
 app.command()(documents.add)
 app.command()(documents.remove)
