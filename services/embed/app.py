@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -21,7 +21,7 @@ from shared.clock import utcnow
 from shared.delivery import Unavailable
 from shared.objects import ObjectStore, S3Objects
 from shared.runtime import Parts, run
-from shared.settings import Embedding, Settings, load
+from shared.settings import Embedding, Settings
 
 log = structlog.get_logger()
 WAIT = 5.0
@@ -78,7 +78,4 @@ def recipe_of(config: Embedding, encoder: Encoder, directory: Path) -> Embedding
 
 
 if __name__ == "__main__":
-    with suppress(Unavailable):  # the store may answer later
-        # Says at once what to do when the model is not there.
-        locate(load().embedding, S3Objects(load().objects))
     run("embed", build)
