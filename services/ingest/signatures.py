@@ -1,4 +1,4 @@
-"""Strip what follows the message itself: signatures, closings, mobile footers, disclaimers.
+"""Find what ends a message: closings, names, signatures, and the footers below them.
 
 Removing too little leaves a name in the text; removing too much loses a question. So a tail is
 only taken for a signature when it is short and asks nothing (`asking.is_request`).
@@ -7,35 +7,51 @@ only taken for a signature when it is short and asks nothing (`asking.is_request
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from services.ingest.asking import is_request
+from services.ingest.footers import is_disclaimer, is_mobile_footer
 from services.ingest.quoting import MAX_MATCHED_CHARS, is_quoted, plain
 
 MAX_SIGNATURE_LINES = 15
 MAX_DISCLAIMER_LINES = 60
+MAX_PARAGRAPH = 900
+MAX_TAIL_LINES = 200
+"""Where an end is looked for: no line above can be followed by that much of a signature."""
+MAX_BARE_CLOSING_LINES = 2
+"""Lines below a closing that may stay in the text: a name, a word."""
 
-_DELIMITER = re.compile(r"^(?:--|—|–|_{3,}|-- .{0,3})$")
-_RULER = re.compile(r"^(?:[-_=*~#+—–\s]|\\)*$")
+Span = tuple[int, int]
 
+_DELIMITER = re.compile(r"^(?:--|[—–]+|_{2,}|-- .{0,3})$")
+# Also the name that stands where a picture was.
+_RULER = re.compile(r"^(?:[-_=*~#+—–\s]|\\|\[(?:cid|image)\b[^\]]{0,200}\])*$", re.IGNORECASE)
+
+_NAME = r"[A-ZÉÈÀÂÎÄÖÜÁÍÓÚÑ][\w.'-]*(?:[ -][A-ZÉÈÀÂÎÄÖÜÁÍÓÚÑ][\w.'-]*){0,3}"
 _CLOSING = re.compile(
     r"^(?:(?:bien|très|en vous remerciant[^.?]{0,60}?,?|merci(?: d'avance| par avance| "
-    r"beaucoup)?,?)\s+)*"
+    r"beaucoup)?,?)\s+){0,3}"
     r"(?:cordialement|cordialement vôtre|respectueusement|amicalement|sincèrement"
-    r"|c(?:or)?d(?:ia)?le?m?t|(?:sincères |meilleures |mes |nos )*salutations"
+    r"|c(?:or)?d(?:ia)?le?m?t|(?:sincères |meilleures |mes |nos ){0,3}salutations"
     r"|bien à (?:vous|toi)"
     r"|bonne (?:journée|soirée|réception|continuation|fin de journée|fin de semaine|semaine)"
     r"|bon (?:week-end|weekend|après-midi)"
-    r"|avec mes (?:remerciements|salutations|sentiments).{0,60}"
-    r"|(?:je|nous) vous (?:prie|prions|souhaite|souhaitons)[^?]{0,40}"
-    r"(?:d'agréer|d'accepter|de croire|de recevoir|de bien vouloir agréer|une (?:bonne|agréable"
-    r"|excellente))"
-    r"[^?]{0,160}"
-    r"|veuillez (?:agréer|recevoir|croire|accepter)[^?]{0,200}"
-    r"|recevez,? [^?]{0,160}salutations[^?]{0,60})"
-    r"(?: (?:à vous|à tous|à toutes et à tous|vôtre|distinguées|les meilleures|et .{3,40}))*"
-    r"[\s,.!;:)]*(?:[A-ZÉÈÀÂÎ][\w.'-]*(?:[ -][A-ZÉÈÀÂÎ][\w.'-]*){0,3}[.,]?)?$",
+    r"|avec mes (?:remerciements|salutations|sentiments))"
+    r"(?: (?:à vous|à tous|à toutes et à tous|vôtre|distinguées|les meilleures)){0,2}"
+    rf"(?: et [^?]{{3,40}})?[\s,.!;:)]{{0,4}}(?:{_NAME}[.,]?)?$",
     re.IGNORECASE,
 )
+# The long formulas: all that follows on their line belongs to them, unless it asks.
+_FORMULA = re.compile(
+    r"^(?:(?:je|nous) vous (?:prie|prions|souhaite|souhaitons)[^?]{0,40}?"
+    r"(?:d'agréer|d'accepter|de croire|de recevoir|de bien vouloir agréer|une (?:bonne|agréable"
+    r"|excellente))\b"
+    r"|veuillez (?:agréer|recevoir|croire|accepter)\b|recevez\b(?=[^?]{0,160}salutations)"
+    r"|(?:dans l'attente|en vous remerciant|en vous souhaitant)\b[^?]{0,120}?"
+    r"(?:je vous prie d'agréer|veuillez (?:agréer|recevoir|croire)))[^?]*$",
+    re.IGNORECASE,
+)
+_MAX_FORMULA = 300
 # A clause that only leads to the name below it: it ends with a comma.
 _LEADING_TO_NAME = re.compile(
     r"^(?:merci|avec (?:mes|nos|tous|toute)|(?:en )?(?:vous|te) (?:remerciant|souhaitant)|(?:en "
@@ -43,60 +59,44 @@ _LEADING_TO_NAME = re.compile(
     r"|dans l'attente|dans cette attente|en attendant|en espérant|comptant sur)\b[^.?!;:]{0,160},$",
     re.IGNORECASE,
 )
-_ENGLISH_CLOSING = re.compile(
-    r"^(?:(?:with )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|sincerely|best"
-    r"|yours (?:sincerely|faithfully|truly)|sincerely yours|cheers|many thanks|thanks|thank "
-    r"you)[,.! ]*$",
-    re.IGNORECASE,
-)
-_MOBILE = re.compile(
-    r"^[<(\[*_\s]*(?:"
-    r"envoyé[es]? (?:de(?:puis)?|à partir de|avec|via|par)\b.{2,90}"
-    r"|télécharge[rz] (?:\[?outlook|proton|l'application).{0,80}|obten(?:ez|ir) outlook.{0,60}"
-    r"|provenance : courrier.{0,40}"
-    r"|(?:someone )?(?:from|sent from|sent via|sent with|sent by|sent using) (?:my |a |the "
-    r")?.{2,90}"
-    r"|get \[?outlook for .{2,60}|get bluemail.{0,40}"
-    r"|von (?:meinem|unterwegs) .{2,60}|diese nachricht wurde von .{2,80}|gesendet (?:von|mit) "
-    r".{2,60}"
-    r"|enviado (?:desde|do|de|from) .{2,60}|inviato da.{2,60}|verzonden (?:met|vanaf|via) .{2,60}"
-    r"|sendt fra .{2,60}|skickat från .{2,60}|wysłane z .{2,60}|отправлено .{2,60}|從我的.{2,40}"
-    r")[>)\]*_\s]*$",
-    re.IGNORECASE,
-)
-_FROM_MY = re.compile(r"^from ", re.IGNORECASE)
-_DEVICE = re.compile(r"\b(?:mobile|i?phone|ipad|android|blackberry|galaxy)\b", re.IGNORECASE)
-_DISCLAIMER = re.compile(
-    r"^[\s*_]*(?:(?:avertissement|avis de confidentialité|clause de confidentialité|confidentiality"
-    r"|disclaimer|mention légale)\b.{0,60}"
-    r"|(?:ce|le (?:contenu de ce|présent)|les informations contenues dans ce)\s+"
-    r"(?:message|courriel|mail|e-mail|courrier électronique|mél)\b.*"
-    r"(?:confidentiel|destinataire|pièces? jointes?|virus|usage).*"
-    r"|this (?:e-?mail|message|communication)\b.*"
-    r"(?:confidential|intended|privileged|recipient|virus).*"
-    r"|the information (?:contained )?in this (?:e-?mail|message).*"
-    r"|(?:pensez à|préservons|protégeons|soucieux de) l?['a]?\s?(?:environnement|planète|nature).*"
-    r"|(?:avant d'imprimer|n'imprimez|merci de n'imprimer|please consider the environment"
-    r"|think before you print|before printing).*"
-    r"|(?:l'absence de virus|garanti sans virus|virus-free|cet e-mail a été vérifié|this email "
-    r"has been checked)"
-    r".*)",
+# Closings that are kept when only a name follows: most measured sets count them as the reply.
+_OTHER_CLOSING = re.compile(
+    r"^(?:(?:with )?(?:my )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|sincerely"
+    r"|best|yours (?:sincerely|faithfully|truly)|sincerely yours|cheers|many thanks|thanks"
+    r"|thank you|thanks (?:a lot|again|in advance|so much)"
+    r"|(?:mit )?(?:freundliche[nm]?|besten?|vielen?|lieben?|herzlichen?|schönen?|sonnigen?) "
+    r"gr(?:ü|ue)(?:ß|ss)(?:en?)?|mit freundlichem gru(?:ß|ss)|gru(?:ß|ss)|gr(?:ü|ue)(?:ß|ss)e"
+    r"|hochachtungsvoll|mfg|(?:vielen|herzlichen|besten) dank(?: im voraus)?|danke(?: im voraus)?"
+    r"|(?:un |reciba[n]? un )?(?:cordial |afectuoso |atento )?saludos?(?: cordial(?:es)?)?"
+    r"|(?:muy )?atentamente|(?:muchas )?gracias(?: de antemano| por adelantado)?"
+    r"|(?:i (?:miei|nostri) )?(?:cordiali|distinti|migliori) saluti|saluti|cordialmente"
+    r"|un cordiale saluto|(?:grazie|molte grazie|grazie mille)(?: in anticipo)?"
+    r"|atenciosamente|(?:melhores |com os melhores )?cumprimentos|obrigad[oa]"
+    r"|met vriendelijke groet(?:en)?|groeten|mvg|(?:med )?vänliga hälsningar|mvh"
+    r"|(?:med )?venlig hilsen|(?:med )?vennlig hilsen)[\s,.!]*$",
     re.IGNORECASE,
 )
 _CONTACT = re.compile(
     r"(?:\b(?:tél|tel|téléphone|phone|mobile|mob|port|portable|fax|gsm|ligne directe"
-    r"|standard)\b\.?\s?:?"
-    r"|(?:\+\d{2}|\b0)\s?[1-9](?:[\s.-]?\d{2}){4}\b|☎|✆|\bwww\.|https?://|^\S+@\S+\.\w+>?$)",
+    r"|standard|telefon|handy|teléfono|móvil|telefono|cell(?:ulare)?|telefax|ph)\b\.?\s?:?"
+    r"|(?:\+\d{2}|\b0)\s?[1-9](?:[\s.-]?\d{2}){4}\b|\+\d{1,3}[\s.(-]{0,2}\d[\d\s.()-]{6,16}\d\b"
+    r"|☎|✆|📧|📱|\bwww\.|https?://|^\S+@\S+\.\w+>?$)",
     re.IGNORECASE,
 )
 _POSTSCRIPT = re.compile(r"^(?:p\.?\s?-?s\.?|post-scriptum|nb|n\.b\.)\s?[:\-–.,]", re.IGNORECASE)
+# "-Jean Dupont" below an empty line: how people sign who sign by hand.
+_SIGNED = re.compile(rf"^-\s?{_NAME}$")
 
 
-def without_signature(lines: list[str]) -> list[str]:
-    """`lines` without the signature, closing, footer or disclaimer at their end."""
-    for cut in (_cut_delimiter, _cut_disclaimer, _cut_mobile, _cut_closing, _cut_contact_block):
-        lines = _without_rulers(cut(lines))
-    return lines
+def kept_lines(lines: Sequence[str]) -> list[int]:
+    """The positions of `lines` without the signature, closing, footer or disclaimer below them."""
+    first = max(0, len(lines) - MAX_TAIL_LINES)
+    texts = [plain(line) for line in lines[first:]]
+    kept = _without_rulers(texts, list(range(len(texts))))
+    for find in (_delimiter, _disclaimer, _mobile, _closing, _contact_block, _signed):
+        start, stop = find([texts[position] for position in kept])
+        kept = _without_rulers(texts, kept[:start] + kept[stop:])
+    return [*range(first), *(first + position for position in kept)]
 
 
 def is_ruler(line: str) -> bool:
@@ -104,19 +104,21 @@ def is_ruler(line: str) -> bool:
     return bool(_RULER.match(plain(line)))
 
 
-def is_mobile_footer(line: str) -> bool:
-    """Whether `line` is the footer that a telephone or mail program adds by itself."""
+def is_closing(line: str) -> bool:
+    """Whether `line` is a closing formula, in any of the languages known."""
     text = plain(line)
-    if not _MOBILE.match(text) or text.endswith("?"):
-        return False
-    return not _FROM_MY.match(text) or bool(_DEVICE.search(text))
+    return _is_formula(text) or bool(_OTHER_CLOSING.match(text) or _LEADING_TO_NAME.match(text))
 
 
-def _without_rulers(lines: list[str]) -> list[str]:
-    end = len(lines)
-    while end and is_ruler(lines[end - 1]):
-        end -= 1
-    return lines[:end]
+def _is_formula(text: str) -> bool:
+    """Whether `text` is a French closing: these are cut whatever follows them."""
+    return bool(_CLOSING.match(text) or (len(text) <= _MAX_FORMULA and _FORMULA.match(text)))
+
+
+def _without_rulers(texts: Sequence[str], kept: list[int]) -> list[int]:
+    while kept and _RULER.match(texts[kept[-1]]):
+        kept.pop()
+    return kept
 
 
 def _asks_nothing(tail: list[str], limit: int) -> bool:
@@ -126,95 +128,104 @@ def _asks_nothing(tail: list[str], limit: int) -> bool:
     """
     filled = 0
     for line in tail:
-        if not line.strip():
+        if not line:
             continue
         filled += 1
-        text = plain(line)
-        if filled > limit or (is_request(text) and not _DISCLAIMER.match(text)):
+        if filled > limit:
             return False
-        if len(line) > MAX_MATCHED_CHARS and not _DISCLAIMER.match(text):
+        if (len(line) > MAX_PARAGRAPH or is_request(line)) and not is_disclaimer(line):
             return False
     return True
 
 
 def _above(lines: list[str], index: int) -> bool:
-    return any(not is_ruler(line) for line in lines[:index])
+    return any(not _RULER.match(line) for line in lines[:index])
 
 
-def _cut_delimiter(lines: list[str]) -> list[str]:
-    for index, line in enumerate(lines):
-        text = plain(line)
+def _nothing(lines: list[str]) -> Span:
+    return len(lines), len(lines)
+
+
+def _delimiter(lines: list[str]) -> Span:
+    for index, text in enumerate(lines):
         if not _DELIMITER.match(text):
             continue
         limit = MAX_DISCLAIMER_LINES if text == "--" else MAX_SIGNATURE_LINES
         if _asks_nothing(lines[index + 1 :], limit) and not _inside_code(lines, index):
-            return lines[:index]
-    return lines
+            return index, len(lines)
+    return _nothing(lines)
 
 
 def _inside_code(lines: list[str], index: int) -> bool:
-    return sum(line.lstrip().startswith("```") for line in lines[:index]) % 2 == 1
+    return sum(line.startswith("```") for line in lines[:index]) % 2 == 1
 
 
-def _cut_disclaimer(lines: list[str]) -> list[str]:
+def _disclaimer(lines: list[str]) -> Span:
     for index, line in enumerate(lines):
         # Matched over three lines: disclaimers are long sentences, wrapped anywhere.
-        window = plain(" ".join(lines[index : index + 3]))
-        starts = index == 0 or not lines[index - 1].strip() or bool(_DISCLAIMER.match(plain(line)))
-        if not (starts and line.strip() and _DISCLAIMER.match(window)):
+        window = " ".join(lines[index : index + 3])[:MAX_MATCHED_CHARS]
+        starts = index == 0 or not lines[index - 1] or is_disclaimer(line)
+        if not (starts and line and is_disclaimer(window)):
             continue
-        tail = lines[index:]
-        if _above(lines, index) and _asks_nothing(tail, MAX_DISCLAIMER_LINES):
-            return lines[:index]
-    return lines
+        if _above(lines, index) and _asks_nothing(lines[index:], MAX_DISCLAIMER_LINES):
+            return index, len(lines)
+    return _nothing(lines)
 
 
-def _cut_mobile(lines: list[str]) -> list[str]:
+def _mobile(lines: list[str]) -> Span:
     for index, line in enumerate(lines):
         if not is_mobile_footer(line):
             continue
         rest = [other for other in lines[index + 1 :] if not is_mobile_footer(other)]
         if _asks_nothing(rest, MAX_SIGNATURE_LINES // 2):
-            return lines[:index]
-    return lines
+            return index, len(lines)
+    return _nothing(lines)
 
 
-def _cut_closing(lines: list[str]) -> list[str]:
-    for index, line in enumerate(lines):
-        text = plain(line)
-        french = bool(_CLOSING.match(text))
+def _closing(lines: list[str]) -> Span:
+    for index, text in enumerate(lines):
         tail = lines[index + 1 :]
         if _LEADING_TO_NAME.match(text) and _is_name_block(tail):
-            return lines[:index]
-        if not french and not _ENGLISH_CLOSING.match(text):
+            return index, len(lines)
+        if not _is_formula(text) and not (_OTHER_CLOSING.match(text) and _is_card(tail)):
             continue
-        if not french and not any(_CONTACT.search(plain(other)) for other in tail):
-            # A bare "Best regards" and a name cost nothing and are often part of the reply.
-            continue
-        postscript = next(
-            (i for i, other in enumerate(tail) if _POSTSCRIPT.match(plain(other))), None
-        )
-        kept = [] if postscript is None else ["", *tail[postscript:]]
-        if _above(lines, index) and _asks_nothing(tail[:postscript], MAX_SIGNATURE_LINES):
-            return lines[:index] + kept
-    return lines
+        near = tail[: 2 * MAX_SIGNATURE_LINES]
+        added = next((i for i, other in enumerate(near) if _POSTSCRIPT.match(other)), None)
+        if _above(lines, index) and _asks_nothing(tail[:added], MAX_SIGNATURE_LINES):
+            return index, len(lines) if added is None else _end_of_paragraph(lines, index + added)
+    return _nothing(lines)
+
+
+def _end_of_paragraph(lines: list[str], last: int) -> int:
+    """The line after the last filled one up to `last`: an empty one stays before a postscript."""
+    while not lines[last]:
+        last -= 1
+    return last + 1
+
+
+def _is_card(tail: list[str]) -> bool:
+    """Whether more than a name follows a closing: contact details, a function, an organisation."""
+    filled = [line for line in tail[: 2 * MAX_SIGNATURE_LINES] if line]
+    if any(_CONTACT.search(line) for line in filled):
+        return True
+    return len(filled) > MAX_BARE_CLOSING_LINES and _is_name_block(tail)
 
 
 def _is_name_block(tail: list[str]) -> bool:
     """Whether `tail` is a few short lines that are no sentences, such as a name and a function."""
-    filled = [plain(line) for line in tail[: 4 * MAX_SIGNATURE_LINES] if line.strip()]
+    filled = [line for line in tail[: 2 * MAX_SIGNATURE_LINES] if line]
     short = all(len(line) <= 80 and not line.endswith((".", ":", ";", "!")) for line in filled)
     added = any(_POSTSCRIPT.match(line) for line in filled)
     return len(filled) <= 6 and short and not added and _asks_nothing(tail, 6)
 
 
-def _cut_contact_block(lines: list[str]) -> list[str]:
-    """Cut a last paragraph that is only a name, a function, a telephone, an address."""
+def _contact_block(lines: list[str]) -> Span:
+    """A last paragraph that is only a name, a function, a telephone, an address."""
     start = len(lines)
-    while start and lines[start - 1].strip():
+    while start and lines[start - 1]:
         start -= 1
-    block = [plain(line) for line in lines[start:]]
-    before = next((plain(line) for line in reversed(lines[:start]) if line.strip()), "")
+    block = lines[start:]
+    before = next((line for line in reversed(lines[:start]) if line), "")
     looks_like_one = (
         2 <= len(block) <= 8
         and all(len(line) <= 80 and not line.endswith((".", ":", ";")) for line in block)
@@ -222,5 +233,13 @@ def _cut_contact_block(lines: list[str]) -> list[str]:
         and not any(is_quoted(line) or line.startswith(("-", "*", "•")) for line in block)
     )
     if looks_like_one and before and not before.endswith(":") and _asks_nothing(block, 8):
-        return lines[:start]
-    return lines
+        return start, len(lines)
+    return _nothing(lines)
+
+
+def _signed(lines: list[str]) -> Span:
+    if len(lines) > 2 and _SIGNED.match(lines[-1]) and not lines[-2]:
+        before = next((line for line in reversed(lines[:-1]) if line), "")
+        if not before.startswith("-"):
+            return len(lines) - 1, len(lines)
+    return _nothing(lines)
