@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-serve install-dev demo test lint bench chaos lock clean
+.PHONY: help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ install-dev: python ## The same, with what tests and linting need
 
 demo: install ## Start everything, read the examples, draft replies (DEMO_EXIT=1: then stop)
 	@$(BIN)/python -m deploy.local.demo
+
+demo-vllm: install-serve ## The same with a language model on vLLM, fetched here (1.1 GB; CPU will do)
+	@$(BIN)/python -m deploy.local.demo --model
 
 test: install-dev ## Run all tests on real servers (WORKERS=2)
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup

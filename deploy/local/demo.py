@@ -1,7 +1,12 @@
-"""``make demo``: the whole journey on the examples, on this machine, in a fresh data folder."""
+"""``make demo``: the whole journey on the examples, on this machine, in a fresh data folder.
+
+Drafts are written by the endpoint that is configured, by a model of our own serving with
+``--model`` (``make demo-vllm``) or on a GPU, else without a model.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import shutil
@@ -16,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from deploy.local import demo_model
+from deploy.local.demo_model import Way
 from deploy.local.process import spawn, tail
 from deploy.local.stack import SERVICES
 from shared.cli.adding import FAILED, Desk, Paper, Result
@@ -28,33 +36,50 @@ from shared.cli.plain import line, lines
 from shared.cli.problem import Problem
 from shared.cli.render import panel, table
 from shared.cli.sending import Letter, Post
-from shared.cli.where import Where, locate, running_state
+from shared.cli.where import Where, configured, locate, running_state
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 DATA = ROOT / ".sourcier" / "demo"
 START_WITHIN = 240.0
 SETTLED = {"draft", "declined", "skipped"}
+BAR = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+)
 
 
 class Demo:
     """One run; everything it shows goes to ``console``."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, asked: bool = False) -> None:
         self._console = console
+        self._asked = asked
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._model: demo_model.ModelServer | None = None
         self._began = time.monotonic()
 
     def run(self) -> int:
         """Returns 0 when every example e-mail got an outcome."""
+        settings = configured()
+        way = demo_model.way(settings.generation, self._asked)
         self._weights()
+        if way == "serving":
+            demo_model.fetched(settings.serving)
+        self._clear()
+        self._model = demo_model.prepared(settings, way, DATA)
+        if self._model:
+            self._model.start()
         self._start()
         where = locate(DATA)
         papers = [Paper(p, p.name) for p in _files(EXAMPLES / "documents")]
         letters = [Letter(p.name, p.read_bytes()) for p in _files(EXAMPLES / "mails", ".eml")]
         results = asyncio.run(self._add(where, papers))
+        self._wait_for_model()
         outcomes = asyncio.run(self._send(where, letters))
-        self._summary(where, results, outcomes)
+        self._summary(where, results, outcomes, way)
         if os.environ.get("DEMO_EXIT") != "1":
             self._console.print("\n[bold]The stack stays up until Ctrl-C.[/]")
             with suppress(KeyboardInterrupt):
@@ -63,15 +88,18 @@ class Demo:
         return 0 if len(settled) == len(letters) else 1
 
     def stop(self) -> None:
-        """Drain and stop the stack."""
-        if self._supervisor is None or self._supervisor.poll() is not None:
+        """Drain and stop the stack, then the model server."""
+        if self._supervisor is None and self._model is None:
             return
         with self._console.status("stopping: services finish what they have in hand"):
-            self._supervisor.terminate()
             try:
-                self._supervisor.wait()
-            except KeyboardInterrupt:  # a second Ctrl-C: now; its children end with it
-                self._supervisor.kill()
+                if self._supervisor is not None:
+                    self._supervisor.terminate()
+                    self._supervisor.wait()
+                if self._model is not None:
+                    self._model.stop()
+            except KeyboardInterrupt:  # a second Ctrl-C: now; what is left ends with us
+                return
         self._console.print("stopped")
 
     def _weights(self) -> None:
@@ -79,14 +107,14 @@ class Demo:
         if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command
             raise Problem("the model's weights could not be fetched; what failed stands above")
 
-    def _start(self) -> None:
+    def _clear(self) -> None:
         if running_state(DATA):
             raise Problem(f"a demo is running already; stop it: sourcier down --data {DATA}")
         # The same e-mail twice is a duplicate: each demonstration begins with an empty folder.
         shutil.rmtree(DATA, ignore_errors=True)
         DATA.mkdir(parents=True)
-        if os.environ.get("SOURCIER_GENERATION__ENDPOINT"):
-            os.environ.setdefault("SOURCIER_GENERATION__ENGINE", "openai")
+
+    def _start(self) -> None:
         log = DATA / "supervisor.log"
         command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(DATA)]
         self._supervisor = spawn(command, log)
@@ -129,6 +157,16 @@ class Demo:
                 self._console.print(line(f"{each.name}: {each.detail}", "red"))
         return results
 
+    def _wait_for_model(self) -> None:
+        if self._model is None:
+            return
+        began = time.monotonic()
+        told = f"loading {self._model.name}: about a minute on a CPU"
+        self._say(told)
+        with self._console.status(told) as shown:
+            self._model.wait(lambda: shown.update(f"{told}, {time.monotonic() - began:.0f} s"))
+        self._say(f"{self._model.name} answers")
+
     async def _send(self, where: Where, letters: Sequence[Letter]) -> list[Outcome]:
         self._console.print(f"{len(letters)} e-mails handed in as mail.received\n")
         outcomes: list[Outcome] = []
@@ -136,19 +174,23 @@ class Demo:
         async with connected(where.settings) as client:
             objects = where.store()
             post = Post(client, objects, "default", patience)
-            async for outcome in post.follow(letters):
-                outcomes.append(outcome)
-                self._console.print(panel(outcome))
+            with Progress(*BAR, console=self._console, transient=True) as bar:
+                task = bar.add_task("e-mails answered", total=len(letters))
+                async for outcome in post.follow(letters):
+                    outcomes.append(outcome)
+                    self._console.print(panel(outcome))
+                    bar.advance(task)
         return outcomes
 
     def _summary(
-        self, where: Where, results: Sequence[Result], outcomes: Sequence[Outcome]
+        self, where: Where, results: Sequence[Result], outcomes: Sequence[Outcome], way: Way
     ) -> None:
         rows = [
             [
                 o["file"],
                 o["outcome"],
                 str(o["reason"]) or f"sources: {len(o['sources'])}",
+                str(o["engine"]),
                 f"{o['timings']['total']:.2f}",
             ]
             for o in sorted(outcomes, key=lambda o: str(o["file"]))
@@ -157,10 +199,11 @@ class Demo:
         told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
         title = f"{len(outcomes)} e-mails: {told}; {len(results)} documents "
         self._console.print(
-            table(line(title) + self._at(), ["e-mail", "outcome", "because", "s#"], rows)
+            table(line(title) + self._at(), ["e-mail", "outcome", "because", "engine", "s#"], rows)
         )
         # Without a frame, so that lines can be copied.
-        self._console.print(f"\n{_next(where)}", soft_wrap=True, markup=False, highlight=False)
+        told = f"\n{_next(where)}\n\n{demo_model.last_words(way, where.settings.generation.model)}"
+        self._console.print(told, soft_wrap=True, markup=False, highlight=False)
 
     def _say(self, text: str) -> None:
         self._console.print(line(f"{text} ") + self._at())
@@ -198,9 +241,12 @@ def _next(where: Where) -> str:
 
 def main() -> int:
     """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", action="store_true", help="draft with a model served here")
+    asked = parser.parse_args().model
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    demo = Demo(console)
+    demo = Demo(console, asked)
     try:
         return demo.run()
     except Problem as problem:
@@ -213,4 +259,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # once more, while it was stopping
+        sys.exit(130)

@@ -1,0 +1,123 @@
+"""Prompts as our engine sends them, the same with the e-mail first, and what they could share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from services.generate import prompting, selecting
+from services.generate.adapters.endpoints import Endpoint
+from services.generate.adapters.openai_engine import OpenAiEngine
+from services.generate.answer import DraftRequest, Refused
+from services.generate.ranking import SentenceScorer
+from shared.events import ContextRetrieved
+from shared.records import Message
+from shared.settings import ModelProfile
+
+_MAIL = re.compile(r"^<(?:courriel|email) ", re.MULTILINE)
+_BLOCK = re.compile(r"<(passage|phrases|sentences)\b.*?</\1>", re.DOTALL)
+_NUMBER = re.compile(r"(?:numéro|number)=\"\d+\" ?|^\[\d+\] ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its messages, and the options that go with them."""
+
+    messages: tuple[Message, ...]
+    options: dict[str, Any]
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """System and user text."""
+        system, user = (message.content for message in self.messages)
+        return system, user
+
+
+class _Recorder:
+    """Stands where the engine's client stands, and keeps what would be sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Asked] = []
+
+    def check_started(self) -> None:
+        """It always is."""
+
+    async def ask(self, messages: Sequence[Message], _: object = None, **options: Any) -> str:
+        self.sent.append(Asked(tuple(messages), options))
+        raise Refused("only recorded")
+
+
+async def ours(
+    contexts: Sequence[ContextRetrieved],
+    profile: ModelProfile,
+    scorer: SentenceScorer,
+    least: float,
+) -> list[Asked]:
+    """What the openai engine sends for each context; nothing for those that it need not ask.
+
+    Questions with less than ``least`` evidence are left out, as the service leaves them out.
+    """
+    engine, found = OpenAiEngine(Endpoint("http://none/v1", "none"), profile, scorer), list[Asked]()
+    for context in contexts:
+        recorder = _Recorder()
+        engine._client = recorder  # type: ignore[assignment]  # the recorder's use
+        data = context.data
+        asked = tuple(i for i, score in enumerate(data.question_evidence) if score >= least)
+        request = DraftRequest(data.mail, data.passages, asked, evidence=data.question_evidence)
+        try:
+            await engine.write(request)
+        except Refused:
+            found.append(recorder.sent[0])
+    return found
+
+
+@contextmanager
+def in_rank_order() -> Iterator[None]:
+    """Passages as retrieve ranked them, not in canonical order."""
+    with (
+        patch.object(prompting, "order", lambda passages: list(range(len(passages)))),
+        patch.object(selecting, "_place", lambda _, each: (each.passage, each.units)),
+    ):
+        yield
+
+
+def mail_first(asked: Asked) -> Asked:
+    """The same request with the e-mail before the passages."""
+    system, user = asked.texts
+    at = _MAIL.search(user)
+    if at is None:
+        raise ValueError("the prompt has no e-mail")
+    turned = f"{user[at.start() :]}\n\n{user[: at.start()].strip()}"
+    messages = (Message(role="system", content=system), Message(role="user", content=turned))
+    return Asked(messages, asked.options)
+
+
+def blocks(asked: Asked) -> tuple[str, list[str]]:
+    """The system text, and the passages' blocks without their numbers, which follow the order."""
+    system, user = asked.texts
+    return system, [_NUMBER.sub("", found.group()) for found in _BLOCK.finditer(user)]
+
+
+def bound(prompts: Sequence[Asked], tokens: Callable[[str], int], block_size: int) -> int:
+    """Prompt tokens that a prefix cache of ``block_size`` could give at best, were it endless.
+
+    A prompt shares a prefix with one earlier prompt at a time. Whatever the order of the passages
+    in either, this prefix holds no more than the system text, if it is the same, and the passages
+    that both contain, each whole. The best partner counts, in whole cache blocks. Nothing can be
+    above this, and nothing need reach it: one order of a prompt's passages has to serve all that
+    come after it, while here each pair has an order of its own.
+    """
+    read = [blocks(asked) for asked in prompts]
+    total = 0
+    for index, (system, passages) in enumerate(read):
+        shared = [
+            tokens(system) + sum(tokens(text) for text in set(passages) & set(others))
+            for first, others in read[:index]
+            if first == system
+        ]
+        total += max(shared, default=0) // block_size * block_size
+    return total
