@@ -160,8 +160,11 @@ def check_whole(files: Mapping[str, Any]) -> None:
 
 
 def _check_modules(modules: Any) -> None:
-    """A sentence-transformers model may name classes of that library only."""
+    """A sentence-transformers model may name classes of that library and folders of its own."""
     for entry in modules if isinstance(modules, list) else ():
-        kind = str(entry.get("type") if isinstance(entry, dict) else entry)
+        module = entry if isinstance(entry, dict) else {}
+        kind, path = str(module.get("type")), str(module.get("path", ""))
         if not kind.startswith("sentence_transformers."):
             raise Refused(f"modules.json names {kind}, code of the model's own: it is not run here")
+        if path:
+            check_path(path)

@@ -57,6 +57,15 @@ def test_a_directory_becomes_a_model_that_services_find(folder: Path, cache: Pat
     assert bring(got.directory) == Imported(got.directory, got.manifest)
 
 
+def test_the_kind_is_seen_by_the_files(folder: Path) -> None:
+    (folder / "modules.json").write_text("[]")
+    assert bring(folder, name="embedder").manifest.kind == "embedding"
+    (folder / "modules.json").unlink()
+    (folder / "config.json").rename(folder / "adapter_config.json")
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    assert bring(folder, name="lora").manifest.kind == "adapter"
+
+
 def test_a_damaged_cached_model_is_not_let_into_the_store(folder: Path) -> None:
     got = bring(folder, name="one")
     path = got.directory / "model.safetensors"

@@ -138,6 +138,12 @@ def test_modules_of_other_libraries_are_refused(model: Path) -> None:
     (model / "modules.json").write_text('[{"type": "os.system"}]')
     with pytest.raises(Refused, match=r"names os\.system, code of the model's own"):
         directory.check(model)
+    kind = "sentence_transformers.base.modules.Dense"
+    (model / "modules.json").write_text(json.dumps([{"type": kind, "path": "../other"}]))
+    with pytest.raises(Refused, match=r"'\.\./other' leads out"):
+        directory.check(model)
+    (model / "modules.json").write_text(json.dumps([{"type": kind, "path": ""}]))
+    directory.check(model)
 
 
 @pytest.mark.parametrize(
