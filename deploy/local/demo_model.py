@@ -69,7 +69,7 @@ class ModelServer:
 
     def start(self) -> None:
         """Begin to load the model; ``wait`` says when it answers."""
-        command = [sys.executable, "-m", "services.generate.serving", "--state", self._state]
+        command = [sys.executable, "-m", "services.generate.serving", "--state", str(self._state)]
         port = {"SOURCIER_SERVING__PORT": str(self._port)}
         self._process = spawn(command, self._log, os.environ | port)
 
