@@ -1,28 +1,22 @@
 """Recognise where an e-mail stops being new: attributions, header blocks, forward separators.
 
-All functions take the lines of a body and never change them; matching is done on a copy with
-no-break spaces, zero-width characters and composed accents normalised, because mail programs
-write U+00A0 or U+202F before the French colon and some write accents decomposed.
+All functions take the lines of a body and never change them.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from services.ingest import mail_words as words
+from services.ingest.attributions import attribution_at
+from services.ingest.mail_lines import plain, unquoted
 
 Kind = Literal["attribution", "headers", "separator"]
 
-MAX_ATTRIBUTION_LINES = 5
-MAX_ATTRIBUTION_CHARS = 400
-MAX_BLANKS_INSIDE = 2
 MAX_HEADER_LINES = 24
-# Longer lines are paragraphs; matching their start is enough and bounds every pattern's cost.
-MAX_MATCHED_CHARS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,43 +28,6 @@ class Boundary:
     end: int
     forwarded: bool = False
 
-
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u180e\u1427]")
-_HYPHENS = re.compile("[‐‑−]")
-_QUOTE_MARK = re.compile(r"^\s*>")
-_QUOTE_PREFIX = re.compile(r"^[\s>]*>\s?")
-
-_WROTE = "|".join(words.WROTE.values())
-# What follows is matched piece by piece, each in linear time: the sender chooses the text.
-_VERB = re.compile(rf"\b(?:{_WROTE}|{words.WROTE_BEFORE_NAME})\b", re.IGNORECASE)
-_BEFORE_NAME = re.compile(rf"(?:{words.WROTE_BEFORE_NAME})", re.IGNORECASE)
-# "Le 3 mars 2024 à 10:12, X <x@y> a écrit :", in any of the languages that mail programs speak.
-_VERB_LAST = re.compile(
-    rf"(?:\b(?:{_WROTE})|{words.WROTE_UNSPACED})\s{{0,3}}[-*_:： ]{{0,8}}$", re.IGNORECASE
-)
-_DATED = re.compile(rf"[-*_ ]*(?:{words.DATE_OPENS})\b.{{0,30}}?\d", re.IGNORECASE)
-_TIME = re.compile(r"\d\s?[:.h]\s?\d")
-_DATE_AFTER_VERB = re.compile(
-    r",? (?:on|am|le|den|el|il) .{0,40}?\d\s?[:.h]\s?\d.{0,25}[:：]$", re.IGNORECASE
-)
-# "30.09.2017, 18.30, "Name" <x@y>:": no verb at all, yet a date, an address and a colon.
-_ADDRESS_LAST = re.compile(r"[<(\[]\s?[^\s<>]{1,200}@[^\s<>]{1,200}\s?[>)\]]\s?[:：]$")
-_DATE_THEN_NAME = re.compile(
-    r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:,? \d{1,2}:\d{2})?(?: (?:GMT|UTC)?[+-]\d{2}:?\d{2})? \D"
-)
-_QUOTING = re.compile(rf"(?:{words.QUOTING})\b.{{2,160}}[:：]$", re.IGNORECASE)
-_OPENING = re.compile(
-    rf"^(?:[-*_ ]*)(?:(?:{words.DATE_OPENS})\b|在|\d{{1,4}}\s?[./: 年년-]|\w{{2,12}}[.,]* \d)"
-    r"|<[^<>]*$|<\s?[^\s<>]{1,200}@[^\s<>]{1,200}>|\"\s*$|, .*\d{4}",
-    re.IGNORECASE,
-)
-_MAY_END = re.compile(
-    rf"(?:[-:：>)\]]|{_WROTE}|{words.WROTE_UNSPACED})[\s*_-]{{0,8}}$", re.IGNORECASE
-)
-_LONGEST_END = 60
-_EVIDENCE = re.compile(r"\S@\S|\d{1,2}\s?[:h.]\s?\d{2}|\b(?:19|20)\d{2}\b", re.IGNORECASE)
-# "La préfecture nous a écrit :" tells of a letter; a mail program writes of nobody's being written.
-_TOLD = re.compile(r"\b(?:nous|m'|me|lui|leur|qui|il|elle|on) (?:a écrit|ha scritto)\b", re.I)
 
 _SEPARATOR = re.compile(
     rf"(?:(?P<forwarded>{words.FORWARDED})|{words.ORIGINAL})\s?[:：]?$", re.IGNORECASE
@@ -102,35 +59,6 @@ _FLAT = tuple(
     )
 )
 _DRAWN = "*_- "
-
-
-def plain(line: str) -> str:
-    """The start of `line` as it is matched: NFC, ordinary spaces, nothing invisible, no ends."""
-    text = line[:MAX_MATCHED_CHARS]
-    if not text.isascii():
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).replace("’", "'")
-        text = _HYPHENS.sub("-", text)
-    return " ".join(text.replace("&lt;", "<").replace("&gt;", ">").split())
-
-
-def is_quoted(line: str) -> bool:
-    """Whether `line` starts with a `>` mark."""
-    return bool(_QUOTE_MARK.match(line))
-
-
-def unquoted(line: str) -> str:
-    """`line` without any of its leading `>` marks."""
-    return _QUOTE_PREFIX.sub("", line) if is_quoted(line) else line
-
-
-def one_level_less(line: str) -> str:
-    """`line` without its first `>` mark and the space after it."""
-    return re.sub(r"^\s*> ?", "", line)
-
-
-def next_is_quoted(lines: Sequence[str]) -> bool:
-    """Whether the first filled line of `lines` is quoted."""
-    return is_quoted(next((line for line in lines if line.strip()), ""))
 
 
 def first_boundary(lines: Sequence[str]) -> Boundary | None:
@@ -229,87 +157,5 @@ def _is_flat_block(line: str) -> bool:
 
 
 def _attribution_at(bare: list[str], lines: Sequence[str], index: int) -> Boundary | None:
-    joined = ""
-    blanks = 0
-    last = min(index + MAX_ATTRIBUTION_LINES + MAX_BLANKS_INSIDE, len(bare))
-    opens = _OPENING.search(bare[index])
-    for end in range(index + 1, last + 1 if opens else index + 2):
-        line = bare[end - 1]
-        if not line:
-            # HTML made text puts the name, the address and the verb in paragraphs of their own.
-            blanks += 1
-            if blanks > MAX_BLANKS_INSIDE or not _opens_dated(joined):
-                return None
-            continue
-        joined = f"{joined} {line}".strip()
-        if len(joined) > MAX_ATTRIBUTION_CHARS:
-            return None
-        if blanks and "@" not in joined:
-            continue
-        if _is_attribution(joined, next_is_quoted(lines[end : end + 3])):
-            return Boundary("attribution", _name_above(bare, index), end)
-    return None
-
-
-def _opens_dated(text: str) -> bool:
-    """Whether `text` starts as an attribution does, and no sentence ends in it."""
-    time = _TIME.search(text) if _DATED.match(text) else None
-    return time is not None and not re.search("[!?]|[.]$", text[time.end() :])
-
-
-def _name_above(bare: list[str], index: int) -> int:
-    """The start of an attribution: one that opens with the address may have its name above."""
-    if index == 0 or not re.match(r"<\s?\S+@", bare[index]):
-        return index
-    name = bare[index - 1]
-    alone = index == 1 or not bare[index - 2]
-    return index - 1 if name and alone and len(name) <= 60 and name[-1] not in ".:!?" else index
-
-
-def _is_attribution(text: str, quote_follows: bool) -> bool:
-    if _is_inline(text):
-        return True
-    if _DATE_THEN_NAME.match(text):
-        return "GMT" in text or ("<" in text and text.endswith((">", ">:")))
-    tail = text[-_LONGEST_END:]
-    if not _MAY_END.search(tail):
-        return False
-    if _VERB_LAST.search(tail):
-        if quote_follows and len(text) <= 160:
-            return True
-        opening = bool(_OPENING.search(text)) and bool(_EVIDENCE.search(text))
-        return opening and ("@" in text or not _TOLD.search(text))
-    if not text.rstrip("* ").endswith((":", "：")):
-        return False
-    if _QUOTING.match(text):
-        return quote_follows or "@" in text
-    return _names_the_author(text)
-
-
-def _names_the_author(text: str) -> bool:
-    """Whether a text that ends with a colon says who wrote when, its verb inside or missing."""
-    dated = any(char.isdigit() for char in text[:60])
-    if dated and _ADDRESS_LAST.search(text):
-        return True
-    verb = _VERB.search(text)
-    if verb is None:
-        return False
-    before, after = text[: verb.start()], text[verb.end() :]
-    if _DATE_AFTER_VERB.match(after):
-        return True
-    if "@" in text:
-        return bool(_TIME.search(text))
-    return bool(
-        _BEFORE_NAME.fullmatch(verb.group()) and _DATED.match(before) and _TIME.search(before)
-    )
-
-
-def _is_inline(text: str) -> bool:
-    """ "Le 3 mars à 10:12, X <x@y> a écrit : le texte", when a program lost the line ends."""
-    if not _DATED.match(text):
-        return False
-    verb = _VERB.search(text)
-    if verb is None or not text[verb.end() :].lstrip().startswith((":", "：")):
-        return False
-    before = text[: verb.start()]
-    return "@" in before and bool(_TIME.search(before))
+    found = attribution_at(bare, lines, index)
+    return Boundary("attribution", *found) if found else None

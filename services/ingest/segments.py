@@ -13,15 +13,14 @@ from itertools import groupby
 from typing import Literal
 
 from services.ingest.footers import is_disclaimer, is_mobile_footer
-from services.ingest.quoting import (
-    Boundary,
-    first_boundary,
+from services.ingest.mail_lines import (
     is_quoted,
     next_is_quoted,
     one_level_less,
     plain,
     unquoted,
 )
+from services.ingest.quoting import Boundary, first_boundary
 from services.ingest.signatures import (
     MAX_BARE_CLOSING_LINES,
     is_closing,

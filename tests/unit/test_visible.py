@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest import footers, quoting, signatures
+from services.ingest import attributions, footers, mail_lines, quoting, signatures
 from services.ingest import segments as segments_module
 from services.ingest.segments import segments
 from services.ingest.visible import new_text
@@ -258,7 +258,7 @@ def nests(parsed: Any, inside: bool = False) -> bool:
 
 def test_no_endless_repetition_holds_another() -> None:
     assert nests(re_parser.parse("(a+b?)+"))
-    for module in (quoting, signatures, footers, segments_module):
+    for module in (mail_lines, attributions, quoting, signatures, footers, segments_module):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern):
                 parsed = re_parser.parse(value.pattern, value.flags)
