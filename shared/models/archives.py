@@ -100,7 +100,7 @@ def _chosen(entries: list[Entry]) -> tuple[dict[str, Entry], list[str]]:
     """The model's files by their names in its folder, in the archive's order (a compressed tar is
     read forwards only), and the names left out."""
     paths = {PurePosixPath(entry.name): entry for entry in entries}
-    homes = sorted({path.parent for path in paths if path.name in MARKS}, key=_depth)
+    homes = sorted(sorted({path.parent for path in paths if path.name in MARKS}), key=_depth)
     if not homes:
         ggufs = [path for path in paths if path.suffix.lower() == ".gguf"]
         if len(ggufs) != 1:
