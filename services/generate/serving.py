@@ -32,13 +32,14 @@ class Failed(Exception):
     """The application does not start; says why."""
 
 
-def app(args: Serving) -> Application:
-    """The application of ``args``, which a Serve configuration file gives under ``args:``."""
+def app(args: dict[str, Any]) -> Application:
+    """The application of ``[serving]`` settings, which a cluster's file gives as ``args``."""
     from services.generate.adapters.vllm_server import application
 
-    device = ray_machine.device() if args.device == "auto" else args.device
-    plan = serving_plan.replica(args, device, os.cpu_count() or 1)
-    return application(plan, args.adapters, args.longest_generation, args.stalled_after)
+    serving = Serving.model_validate(args)
+    device = ray_machine.device() if serving.device == "auto" else serving.device
+    plan = serving_plan.replica(serving, device, os.cpu_count() or 1)
+    return application(plan, serving.adapters, serving.longest_generation, serving.stalled_after)
 
 
 def main(words: list[str]) -> int:
@@ -75,7 +76,7 @@ def _serve(serving: Serving, port: int, state: Path | None) -> None:
     handle = None
     try:
         say(f"loading {serving.name} …")
-        handle = serve.run(app(serving), name=NAME, route_prefix="/")
+        handle = serve.run(app(serving.model_dump()), name=NAME, route_prefix="/")
         _tell(serving, port, state)
         while True:
             signal.pause()

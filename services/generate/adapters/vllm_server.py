@@ -14,7 +14,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client.parser import text_string_to_metric_families
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.llm._internal.common.callbacks.base import CallbackBase
@@ -39,6 +38,7 @@ from ray.serve.llm.deployment import LLMServer
 from ray.serve.llm.ingress import OpenAiIngress, make_fastapi_ingress
 from vllm.entrypoints.openai.models.protocol import LoRAModulePath
 
+from services.generate.adapters.exposition import merged
 from services.generate.adapters.model_weights import weights
 from services.generate.adapters.ray_reaper import MARK
 from services.generate.stalling import Pulse
@@ -169,7 +169,7 @@ class Ingress(ReplicaBroadcastable, OpenAiIngress):  # type: ignore[misc]  # ray
     async def metrics(self) -> PlainTextResponse:
         """Counters of every replica, told apart by the label ``replica``."""
         texts = await self._broadcast_to_replicas(next(iter(self._model_cards)), "metrics")
-        return PlainTextResponse(merged(texts), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(merged(texts, "replica"), media_type="text/plain; version=0.0.4")
 
     async def drain(self, seconds: float) -> int:
         """Refuse what comes, wait for what is in hand; how many were still not finished."""
@@ -178,25 +178,6 @@ class Ingress(ReplicaBroadcastable, OpenAiIngress):  # type: ignore[misc]  # ray
         while self._in_hand and time.monotonic() < deadline:  # noqa: ASYNC110 - once in a life
             await asyncio.sleep(0.1)
         return self._in_hand
-
-
-def merged(texts: list[str]) -> str:
-    """One exposition of several replicas' counters."""
-
-    class Together:
-        def collect(self) -> Any:
-            families: dict[str, Any] = {}
-            for number, text in enumerate(texts):
-                for family in text_string_to_metric_families(text):
-                    kept = families.setdefault(family.name, family)
-                    labelled = [
-                        sample._replace(labels=sample.labels | {"replica": str(number)})
-                        for sample in family.samples
-                    ]
-                    kept.samples = labelled if kept is family else kept.samples + labelled
-            return families.values()
-
-    return prometheus_client.generate_latest(Together()).decode()
 
 
 def application(

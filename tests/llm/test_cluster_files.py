@@ -1,0 +1,53 @@
+"""The files of deploy/ray/ against Ray's and vLLM's own models; no GPU is needed for that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from shared.settings import Serving
+from tests.llm.server import MARKS
+
+pytestmark = MARKS
+
+FILES = sorted((Path(__file__).parents[2] / "deploy" / "ray").glob("*.yaml"))
+PROGRAM = """
+import json, sys, yaml
+from ray._common.utils import import_attr
+from ray.serve._private.build_app import build_app
+from ray.serve.schema import ServeDeploySchema
+for file in sys.argv[1:]:
+    schema = ServeDeploySchema.model_validate(yaml.safe_load(open(file)))
+    (given,) = schema.applications
+    built = build_app(import_attr(given.import_path)(given.args), name=given.name)
+    (replica,) = (d for d in built.deployments if d.name != built.ingress_deployment_name)
+    options = json.loads(replica._deployment_config.model_dump_json())
+    print(json.dumps([options, replica._replica_config.placement_group_bundles]))
+"""
+"""In a process of its own: it imports Ray and vLLM."""
+
+
+def test_cluster_files_are_what_serve_deploy_takes() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *FILES],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,  # with bytecode the import takes half the time
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(FILES) == 2
+    for file, line in zip(FILES, done.stdout.splitlines()[-2:], strict=True):
+        options, bundles = json.loads(line)
+        args = yaml.safe_load(file.read_text())["applications"][0]["args"]
+        serving = Serving.model_validate(args)
+        assert options["autoscaling_config"]["max_replicas"] == serving.max_replicas
+        assert options["max_queued_requests"] == serving.max_queued_requests
+        assert options["graceful_shutdown_timeout_s"] > serving.longest_generation
+        assert sum(bundle["GPU"] for bundle in bundles) == serving.tensor_parallel

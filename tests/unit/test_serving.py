@@ -1,0 +1,123 @@
+"""Settings of serving as Ray and vLLM understand them; when an engine is stuck; what is ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from services.generate import serving, serving_plan
+from services.generate.adapters import ray_reaper
+from services.generate.adapters.exposition import merged
+from services.generate.stalling import Pulse
+from shared.cli import serve
+from shared.cli.main import app
+from shared.cli.problem import Problem
+from shared.settings import Serving
+
+
+def test_replicas_on_cpus_share_the_cores_and_stay_offline() -> None:
+    plan = serving_plan.replica(Serving(max_replicas=2), "cpu", cores=8)
+    assert plan["placement_group_config"]["bundles"] == [{"CPU": 4}]
+    environment = plan["runtime_env"]["env_vars"]
+    assert environment["OMP_NUM_THREADS"] == "4"
+    assert environment["HF_HUB_OFFLINE"] == "1"
+    assert plan["engine_kwargs"]["kv_cache_memory_bytes"] == 1024**3
+
+
+def test_tensor_parallel_takes_its_gpus_from_one_machine() -> None:
+    plan = serving_plan.replica(Serving(tensor_parallel=2), "gpu", cores=8)
+    assert plan["placement_group_config"] == {
+        "bundles": [{"GPU": 1}, {"GPU": 1}],
+        "strategy": "STRICT_PACK",
+    }
+    assert "kv_cache_memory_bytes" not in plan["engine_kwargs"]
+
+
+def test_a_stopping_replica_may_finish_the_longest_generation() -> None:
+    options = serving_plan.deployment(Serving(longest_generation=300))
+    assert options["graceful_shutdown_timeout_s"] > 300
+
+
+def test_adapters_are_loaded_with_the_model() -> None:
+    assert "enable_lora" not in serving_plan.engine(Serving(), "gpu")
+    arguments = serving_plan.engine(
+        Serving(adapters={"un": Path("/a"), "deux": Path("/b")}, adapters_rank=16), "gpu"
+    )
+    assert arguments["enable_lora"] is True
+    assert (arguments["max_loras"], arguments["max_lora_rank"]) == (2, 16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (Serving(model="/models/Qwen2.5-1.5B-Instruct"), "qwen2.5-1.5b-instruct"),
+        (Serving(model="mistral-7b", name="redacteur"), "redacteur"),
+    ],
+)
+def test_the_served_name(settings: Serving, name: str) -> None:
+    assert serving_plan.served_name(settings) == name
+
+
+def test_an_engine_is_silent_only_while_work_waits() -> None:
+    pulse = Pulse(now=0)
+    assert pulse.silent(now=1000, unfinished=0) == 0  # idle owes nothing
+    assert pulse.silent(now=1010, unfinished=3) == 10
+    pulse.step(now=1015)  # any step of the batch is a sign of life
+    assert pulse.silent(now=1020, unfinished=3) == 5
+    assert pulse.silent(now=1100, unfinished=3) == 85
+    assert pulse.silent(now=1101, unfinished=0) == 0
+
+
+def test_counters_of_replicas_stay_apart() -> None:
+    one = '# HELP steps_total Steps.\n# TYPE steps_total counter\nsteps_total{engine="0"} 3.0\n'
+    text = merged([one, one.replace("3.0", "4.0")], "replica")
+    assert text.count("# TYPE") == 1
+    (family,) = text_string_to_metric_families(text)
+    values = {sample.labels["replica"]: sample.value for sample in family.samples}
+    assert values == {"0": 3.0, "1": 4.0}
+
+
+def test_the_reaper_ends_its_own_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "ray"
+    folder.mkdir()
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    mine = subprocess.Popen(sleeping, env=os.environ | {ray_reaper.MARK: str(folder)})
+    other = subprocess.Popen(sleeping, env=os.environ | {ray_reaper.MARK: str(tmp_path / "ray2")})
+    try:
+        assert mine.pid in ray_reaper.members(str(folder))
+        ray_reaper.reap(str(folder), within=1)
+        assert mine.wait(timeout=5) == -9
+        assert other.poll() is None
+        assert not folder.exists()
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_model_that_is_nowhere_is_said_before_ray_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOURCIER_CACHE", str(tmp_path))
+    monkeypatch.setattr(serving, "load", lambda: _settings("absent"))
+    assert serving.main([]) == 1
+    assert "sourcier models import" in capsys.readouterr().err
+
+
+def _settings(model: str) -> object:
+    class Settings:
+        serving = Serving(model=model)
+
+    return Settings()
+
+
+def test_the_command_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "NEEDED", ("no_such_module",))
+    told = CliRunner().invoke(app, ["serve"]).exception
+    assert isinstance(told, Problem)
+    assert "make install-serve" in str(told)
