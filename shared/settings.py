@@ -102,7 +102,6 @@ class Embedding(Section):
     query_prefix: str = "query: "
     passage_prefix: str = "passage: "
     token_budget: int = Field(default=8192, ge=512)
-    offline: bool = True
 
 
 class Retrieval(Section):

@@ -18,14 +18,12 @@ from services.embed.handlers import register
 from services.embed.service import EmbedService
 from shared.bus import Bus
 from shared.clock import utcnow
-from shared.delivery import Unavailable
-from shared.objects import ObjectStore, S3Objects
+from shared.models.local import awaited
+from shared.objects import S3Objects
 from shared.runtime import Parts, run
 from shared.settings import Embedding, Settings
 
 log = structlog.get_logger()
-WAIT = 5.0
-"""Seconds between two attempts to load the model from a store that does not answer."""
 
 
 @asynccontextmanager
@@ -35,7 +33,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     objects = S3Objects(settings.objects)
     # One thread: the model computes with all cores, a second batch would only slow the first.
     with ThreadPoolExecutor(1, thread_name_prefix="model") as thread:
-        directory = await _located(config, objects)
+        directory = await awaited(lambda: locate(config, objects))
         encoder, recipe = await asyncio.get_running_loop().run_in_executor(
             thread, _load, config, directory
         )
@@ -52,16 +50,6 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
 def _load(config: Embedding, directory: Path) -> tuple[SentenceEncoder, EmbeddingRecipe]:
     encoder = SentenceEncoder(directory, device=config.device, token_budget=config.token_budget)
     return encoder, recipe_of(config, encoder, directory)
-
-
-async def _located(config: Embedding, store: ObjectStore) -> Path:
-    """The model's directory, waiting for the store that alone has it."""
-    while True:
-        try:
-            return await asyncio.to_thread(locate, config, store)
-        except Unavailable as error:
-            log.warning("waiting", need="model", reason=str(error))
-            await asyncio.sleep(WAIT)
 
 
 def recipe_of(config: Embedding, encoder: Encoder, directory: Path) -> EmbeddingRecipe:

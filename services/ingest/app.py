@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.adapters.reader_process import ProcessReader, Setup
-from services.ingest.adapters.tokenizer import from_hub, tokenizer_file
+from services.ingest.adapters.tokenizer import tokenizer_file
 from services.ingest.api import build_api
 from services.ingest.formats.model import Limits
 from services.ingest.handlers import register
@@ -19,10 +19,11 @@ from services.ingest.service import DocumentIntake
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.identity import short_hash
+from shared.models.local import awaited, local
 from shared.objects import S3Objects
 from shared.postgres import open_pool
 from shared.runtime import Parts, run
-from shared.settings import Embedding, Settings, model_cache
+from shared.settings import Ingest, Settings
 
 
 @asynccontextmanager
@@ -32,8 +33,9 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     objects = S3Objects(settings.objects)
     pool = await open_pool(settings.postgres, "ingest")
     intake = PostgresIntake(pool)
-    reader = ProcessReader(_setup(settings))
-    cut = short_hash(settings.embedding.model, str(config.chunk_tokens))
+    model = settings.embedding.model
+    reader = ProcessReader(_setup(config, await awaited(lambda: local(model, objects))))
+    cut = short_hash(model, str(config.chunk_tokens))
     documents = DocumentIntake(
         objects, reader, intake, utcnow, fingerprint=cut, max_bytes=config.document_max_bytes
     )
@@ -61,21 +63,10 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         await pool.close()
 
 
-def _setup(settings: Settings) -> Setup:
-    config = settings.ingest
-    directory = tokenizer_directory(settings.embedding)
+def _setup(config: Ingest, directory: Path) -> Setup:
     tokenizer_file(directory)  # says now, not at the first document, when it is missing
     limits = Limits(max_bytes=config.document_max_bytes, max_expanded=config.unpacked_max_bytes)
     return Setup(directory, config.chunk_tokens, limits)
-
-
-def tokenizer_directory(embedding: Embedding) -> Path:
-    """The embedder's folder: the path itself, the fetched model of that name, or the hub's."""
-    fetched = model_cache() / embedding.model
-    known = [path for path in (Path(embedding.model), fetched) if path.is_dir()]
-    if known or embedding.offline:
-        return next(iter(known), fetched)
-    return from_hub(embedding.model)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,10 @@ KNOWN = {
     "smollm2-135m-instruct": "services.generate.fetch",
 }
 """Models that `sourcier models fetch` gets without a hub, and the program that does it."""
+
+
+WAIT = 5.0
+"""Seconds between two looks into a store that does not answer."""
 
 
 class ModelMissing(Misconfigured):
@@ -66,6 +71,16 @@ def local(model: str, store: ObjectStore | None = None, progress: Progress = uns
     if down:
         raise Unavailable(f"model {name} is not in {target.parent}, and {down}")
     raise ModelMissing(_advice(model, name, target))
+
+
+async def awaited(find: Callable[[], Path]) -> Path:
+    """What ``find`` finds, called in a thread; waits while it raises ``Unavailable``."""
+    while True:
+        try:
+            return await asyncio.to_thread(find)
+        except Unavailable as error:
+            log.warning("waiting", need="model", reason=str(error))
+            await asyncio.sleep(WAIT)
 
 
 def is_cached(target: Path, wanted: Manifest | None = None) -> bool:

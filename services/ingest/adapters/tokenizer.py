@@ -14,22 +14,11 @@ _PART = 50_000
 """Characters given to the tokenizer at once: it makes some 200 bytes a character of them."""
 
 
-def from_hub(model: str) -> Path:
-    """The folder of a model's tokenizer, downloaded when it is not cached; raises OSError."""
-    # Here, because the processes that read files never need it, and it is large.
-    from huggingface_hub import hf_hub_download
-
-    repository = model if "/" in model else f"sentence-transformers/{model}"
-    return Path(hf_hub_download(repository, NAME)).parent
-
-
 def tokenizer_file(directory: Path) -> Path:
     """The tokenizer of a model directory; raises FileNotFoundError with what to do."""
     path = directory / NAME
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no {NAME} in {directory}: fetch the embedder with `sourcier models fetch`"
-        )
+        raise FileNotFoundError(f"no {NAME} in {directory}: [embedding] model must have one")
     return path
 
 
