@@ -25,6 +25,7 @@ from shared.events import MailAccepted, MailSkipped
 from shared.objects import S3Objects
 from shared.registry import decode
 from shared.settings import Nats, Objects, Settings, Streams
+from tests.fakes.model_folder import model_folder
 
 SMALL = 16 * 1024 * 1024
 MAIL = """From: Mairie <mairie@exemple.org>
@@ -52,9 +53,9 @@ async def broker(tmp_path: Path) -> AsyncIterator[str]:
 def model(tmp_path: Path) -> Path:
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    (tmp_path / "model").mkdir()
-    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
-    return tmp_path / "model"
+    folder = model_folder(tmp_path / "model")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 @pytest.fixture
