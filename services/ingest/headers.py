@@ -169,7 +169,20 @@ def file_name(part: EmailMessage) -> str:
         name = part.get_filename() or ""
     except PARSER_ERRORS:
         return ""
-    return one_line(decoded(name)).replace("\\", "/").rsplit("/", 1)[-1][:200]
+    return base_name(decoded(name))
+
+
+def base_name(name: str) -> str:
+    """`name` without the folders that stand before it, bounded."""
+    return one_line(printable(name)).replace("\\", "/").rsplit("/", 1)[-1][:200]
+
+
+def is_base64(part: EmailMessage) -> bool:
+    """Whether a part says that it is in base64."""
+    try:
+        return str(part.get("content-transfer-encoding", "")).strip().lower() == "base64"
+    except PARSER_ERRORS:
+        return False
 
 
 def is_flowed(part: EmailMessage) -> bool:

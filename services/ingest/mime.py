@@ -8,90 +8,22 @@ mail at all, are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import EmailPolicy, Policy
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, cast
 
 from services.ingest import headers as read
-from services.ingest.charsets import decode, printable
-from services.ingest.html_mail import html_to_text
+from services.ingest.heavy_bodies import SetAside, set_aside
+from services.ingest.mail_model import Address, Attachment, Mail, MailLimits, UnreadableMail
+from services.ingest.parts import PartReader
+
+__all__ = ["Address", "Attachment", "Mail", "MailLimits", "UnreadableMail", "read_mail"]
 
 MAX_MIME_HEADER_CHARS = 2048
 _SPACED_NAME = re.compile(rb"^([!-9;-~]{1,76})[ \t]+:", re.MULTILINE)
 
 _HEADERS_END = re.compile(rb"\r?\n\r?\n|\r\r")
-
-UnreadableCode = Literal["empty", "not-a-mail", "size", "headers", "parts", "depth", "malformed"]
-
-
-@dataclass(frozen=True)
-class MailLimits:
-    """What is still read: bytes of the raw message and of its own headers, parts, nesting depth."""
-
-    max_bytes: int = 25 * 1024 * 1024
-    max_header_bytes: int = 128 * 1024
-    max_parts: int = 200
-    max_depth: int = 12
-
-
-class UnreadableMail(Exception):
-    """A message that is refused; `reason_fr` says why in words for the agent or the operator."""
-
-    def __init__(self, code: UnreadableCode, reason_fr: str) -> None:
-        super().__init__(f"{code}: {reason_fr}")
-        self.code = code
-        self.reason_fr = reason_fr
-
-
-class Address(NamedTuple):
-    """One mailbox: `address` lower-cased, `name` the display name or ""."""
-
-    address: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """A part that is not the text itself; `data` decoded from its transfer encoding."""
-
-    name: str
-    media_type: str
-    size: int
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Mail:
-    """One message as it was read; "" and None where it does not say.
-
-    Message ids keep their angle brackets; names in `headers` are lower-case, values decoded.
-    """
-
-    message_id: str
-    in_reply_to: str
-    references: tuple[str, ...]
-    sender: Address
-    reply_to: tuple[Address, ...]
-    recipients: tuple[Address, ...]
-    subject: str
-    date: datetime | None
-    text: str
-    html: bool
-    attachments: tuple[Attachment, ...]
-    headers: tuple[tuple[str, str], ...]
-    defects: tuple[str, ...]
-
-    def header(self, name: str) -> str:
-        """The first value of the header `name` (any case), or ""."""
-        return next((value for key, value in self.headers if key == name.lower()), "")
-
-    def has_header(self, name: str) -> bool:
-        """Whether the message carries the header `name` at all."""
-        return any(key == name.lower() for key, _ in self.headers)
 
 
 class _BoundedPolicy(EmailPolicy):
@@ -109,14 +41,15 @@ def read_mail(raw: bytes, limits: MailLimits) -> Mail:
         raw = raw.lstrip(b"\r\n\xef\xbb\xbf")
     _check_size(raw, limits)
     try:
-        return _read(_parse(raw, limits), limits)
+        aside = set_aside(raw)
+        return _read(_parse(aside.light, limits), limits, aside)
     except read.PARSER_ERRORS as error:
         raise UnreadableMail(
             "malformed", f"La structure MIME de l'e-mail est illisible ({type(error).__name__})."
         ) from error
 
 
-def _read(message: EmailMessage, limits: MailLimits) -> Mail:
+def _read(message: EmailMessage, limits: MailLimits, aside: SetAside) -> Mail:
     raw = tuple(read.raw_headers(message))
     fields = tuple((name, read.decoded(value)) for name, value in raw)
     if not read.is_mail(fields):
@@ -125,7 +58,7 @@ def _read(message: EmailMessage, limits: MailLimits) -> Mail:
             "Ce contenu n'est pas un e-mail : aucun en-tête reconnu (De, À, Objet, Date…).",
         )
     defects: list[str] = []
-    text, html, attachments = _contents(message, limits, defects)
+    contents = PartReader(limits, aside, message.policy, defects).contents(message)
     return Mail(
         message_id=read.first_id(fields, "message-id"),
         in_reply_to=read.first_id(fields, "in-reply-to"),
@@ -135,16 +68,18 @@ def _read(message: EmailMessage, limits: MailLimits) -> Mail:
         recipients=_addresses(raw, "to") + _addresses(raw, "cc"),
         subject=read.one_line(read.value(fields, "subject")),
         date=read.date(read.value(fields, "date")),
-        text=text,
-        html=html,
-        attachments=attachments,
+        text=contents.text,
+        html=contents.html,
+        attachments=tuple(contents.attachments),
         headers=fields,
         defects=tuple(dict.fromkeys(defects)),
+        sealed=contents.sealed,
+        calendar=contents.calendar,
     )
 
 
 def _check_size(raw: bytes, limits: MailLimits) -> None:
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise UnreadableMail("empty", "L'e-mail est vide : aucun octet à lire.")
     if len(raw) > limits.max_bytes:
         size, most = len(raw) / 1e6, limits.max_bytes / 1e6
@@ -181,111 +116,6 @@ def _mended(raw: bytes) -> bytes:
     end = _HEADERS_END.search(raw)
     cut = end.start() if end else len(raw)
     return _SPACED_NAME.sub(rb"\1:", raw[:cut]) + raw[cut:]
-
-
-def _too_deep(limits: MailLimits) -> UnreadableMail:
-    return UnreadableMail(
-        "depth", f"L'e-mail a plus de {limits.max_depth} niveaux de parties MIME."
-    )
-
-
-def _leaves(part: EmailMessage, limits: MailLimits, depth: int = 0) -> Iterator[EmailMessage]:
-    """The parts to show or attach, the best alternative only; a forwarded message is one leaf."""
-    if depth > limits.max_depth:
-        raise _too_deep(limits)
-    if not part.is_multipart() or part.get_content_maintype() == "message":
-        _check_depth(part, limits, depth)
-        yield part
-        return
-    children = [child for child in part.iter_parts() if isinstance(child, EmailMessage)]
-    if part.get_content_subtype() == "alternative":
-        children = _best_alternative(children)
-    for child in children:
-        yield from _leaves(child, limits, depth + 1)
-
-
-def _check_depth(part: EmailMessage, limits: MailLimits, depth: int) -> None:
-    payload = part.get_payload()
-    if depth > limits.max_depth:
-        raise _too_deep(limits)
-    for child in payload if isinstance(payload, list) else ():
-        if isinstance(child, EmailMessage):
-            _check_depth(child, limits, depth + 1)
-
-
-def _best_alternative(children: list[EmailMessage]) -> list[EmailMessage]:
-    """Plain text when it says something, else the others; calendars and the like are kept."""
-    plain = [part for part in children if part.get_content_type() == "text/plain"]
-    if any(re.search(r"\w", _text_of(part, [])) for part in plain):
-        unwanted = {"text/html", "multipart/related"}
-        return [part for part in children if part.get_content_type() not in unwanted] + [
-            part
-            for part in children
-            if part.get_content_type() == "multipart/related" and not _holds_only_pictures(part)
-        ]
-    return [part for part in children if part not in plain] or children
-
-
-def _holds_only_pictures(related: EmailMessage) -> bool:
-    """Whether a `multipart/related` is an HTML rendering with its pictures, nothing to attach."""
-    return all(
-        part.get_content_maintype() in {"text", "image", "multipart"} for part in related.walk()
-    )
-
-
-def _contents(
-    message: EmailMessage, limits: MailLimits, defects: list[str]
-) -> tuple[str, bool, tuple[Attachment, ...]]:
-    texts: list[str] = []
-    attachments: list[Attachment] = []
-    html = False
-    for part in _leaves(message, limits):
-        defects.extend(type(defect).__name__ for defect in part.defects)
-        if not _is_text(part, root=part is message):
-            attachments.append(_attachment(part, len(attachments) + 1))
-            continue
-        text = _text_of(part, defects)
-        if part.get_content_type() == "text/html":
-            html, text = True, html_to_text(text)
-        texts.append(text.strip("\n"))
-    return "\n\n".join(text for text in texts if text.strip()), html, tuple(attachments)
-
-
-def _is_text(part: EmailMessage, root: bool) -> bool:
-    if part.is_multipart() or part.get_content_disposition() == "attachment":
-        return False
-    if part.get_content_maintype() == "multipart":
-        # Declared in parts, but no boundary was found: what is there is shown as it is.
-        return True
-    named = bool(read.file_name(part)) and not root
-    return part.get_content_type() in {"text/plain", "text/html"} and not named
-
-
-def _text_of(part: EmailMessage, defects: list[str]) -> str:
-    data = _bytes_of(part)
-    text, defect = decode(data, read.charset(part))
-    if defect:
-        defects.append(defect)
-    if part.get_content_type() == "text/plain" and read.is_flowed(part):
-        return read.unfolded(text)
-    return printable(text)
-
-
-def _bytes_of(part: EmailMessage) -> bytes:
-    if part.is_multipart():
-        payload = part.get_payload()
-        inner = payload[0] if isinstance(payload, list) and payload else None
-        return read.serialised(inner) if isinstance(inner, EmailMessage) else b""
-    data = part.get_payload(decode=True)
-    return data if isinstance(data, bytes) else b""
-
-
-def _attachment(part: EmailMessage, number: int) -> Attachment:
-    data = _bytes_of(part)
-    media_type = part.get_content_type()
-    extension = ".eml" if media_type == "message/rfc822" else ""
-    name = read.file_name(part) or f"piece-jointe-{number}{extension}"
-    return Attachment(name=name, media_type=media_type, size=len(data), data=data)
 
 
 def _addresses(raw: tuple[tuple[str, str], ...], name: str) -> tuple[Address, ...]:
