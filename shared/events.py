@@ -30,7 +30,9 @@ from shared.routing import ClaimCheck, InMailbox, MailboxEvent, MailEvent, OfMai
 Timings = dict[str, Annotated[float, Field(ge=0)]]
 """Seconds by stage name."""
 
-SkipReason = Literal["auto-reply", "list", "loop", "empty", "duplicate", "unreadable", "limit"]
+SkipReason = Literal[
+    "auto-reply", "list", "loop", "empty", "duplicate", "unreadable", "limit", "encrypted"
+]
 DeclineReason = Literal[
     "no-passage", "not-enough-evidence", "out-of-scope", "unsupported", "engine-missing"
 ]

@@ -7,7 +7,8 @@ import re
 # PostgreSQL refuses U+0000 and lone surrogates; the other controls have no place in a text, and
 # those of ISO 6429 (C1) move the cursor of the terminal that shows it.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_ALIASES = {"unicode-1-1-utf-7": "utf-7", "ansi_x3.110-1983": "latin-1", "cp-850": "cp850"}
+_UTF_7 = frozenset({"utf-7", "utf7", "u7", "unicode-1-1-utf-7", "utf-7-imap"})
+_ALIASES = {"ansi_x3.110-1983": "latin-1", "cp-850": "cp850"}
 # Python also knows codecs that are no charsets (base64, zip…): those would give bytes or worse.
 _NOT_TEXT = re.compile(
     r"^(?:base64|bz2|hex|quopri|quoted|rot|uu|zip|zlib|idna|punycode|unicode_?esc|raw)"
@@ -18,6 +19,9 @@ def decode(data: bytes, charset: str | None) -> tuple[str, str | None]:
     """Text of `data` and, when the declared `charset` did not hold, a word on what was done."""
     declared = (charset or "").strip().strip("\"'").lower()
     declared = _ALIASES.get(declared, declared)
+    if declared in _UTF_7:
+        # Shown as it came: decoded, it would bring markup past whoever looks at the bytes.
+        return decode(data, None)[0], "charset:utf-7->refused"
     if declared and not _NOT_TEXT.match(declared):
         text = _try(data, "cp1252" if declared in {"iso-8859-1", "latin-1", "latin1"} else declared)
         if text is not None:

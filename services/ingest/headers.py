@@ -177,12 +177,16 @@ def base_name(name: str) -> str:
     return one_line(printable(name)).replace("\\", "/").rsplit("/", 1)[-1][:200]
 
 
-def is_base64(part: EmailMessage) -> bool:
-    """Whether a part says that it is in base64."""
+def mended_encoding(part: EmailMessage) -> str:
+    """The transfer encoding of a part, its header set right when spaces hide it from the parser."""
     try:
-        return str(part.get("content-transfer-encoding", "")).strip().lower() == "base64"
+        raw = str(part.get("content-transfer-encoding", ""))
+        encoding = raw.split(";")[0].strip().strip("\"'").lower()
+        if encoding != raw.lower():
+            part.replace_header("content-transfer-encoding", encoding)
     except PARSER_ERRORS:
-        return False
+        return ""
+    return encoding
 
 
 def is_flowed(part: EmailMessage) -> bool:

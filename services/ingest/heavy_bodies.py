@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 FROM_BYTES = 64 * 1024
 """Smaller bodies are left to the parser."""
+_BOUNDARY = re.compile(rb"boundary", re.IGNORECASE)
 MAX_BODIES = 5000
 _NESTED = re.compile(rb"^Content-Type:[ \t\r\n]*message/", re.IGNORECASE | re.MULTILINE)
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
@@ -32,14 +33,7 @@ class SetAside:
         if match is None:
             return None
         start, end = self.spans[int(match[1])]
-        body = memoryview(self.raw)[start:end]
-        # A body cut short lacks its padding.
-        for padding in (b"", b"==", b"A=="):
-            try:
-                return binascii.a2b_base64(b"".join((body, padding)) if padding else body)
-            except binascii.Error:
-                continue
-        return None
+        return decoded_base64(memoryview(self.raw)[start:end])
 
     def restored(self, payload: str, most: int | None = None) -> str:
         """`payload` with what its marks stand for, `most` bytes each; above 127 as surrogates."""
@@ -48,9 +42,11 @@ class SetAside:
         )
 
     def restored_bytes(self, data: bytes) -> bytes:
-        """The same for a serialised message."""
+        """The same for a serialised message, whose lines end in LF."""
         pattern = re.compile(self._pattern.pattern.encode())
-        return pattern.sub(lambda match: self.raw[slice(*self.spans[int(match[1])])], data)
+        return pattern.sub(
+            lambda match: self.raw[slice(*self.spans[int(match[1])])].replace(b"\r\n", b"\n"), data
+        )
 
     def holds(self, payload: str) -> bool:
         """Whether a mark is in `payload`."""
@@ -65,6 +61,16 @@ class SetAside:
         return self.raw[start : end if most is None else min(end, start + most)]
 
 
+def decoded_base64(body: bytes | memoryview) -> bytes | None:
+    """The bytes of a base64 body, or None when it is not sound; one cut short lacks its padding."""
+    for padding in (b"", b"=="):
+        try:
+            return binascii.a2b_base64(b"".join((body, padding)) if padding else body)
+        except binascii.Error:
+            continue
+    return None
+
+
 def set_aside(raw: bytes) -> SetAside:
     """`raw` without its large bodies."""
     mark, number = "sourcier0body", 0
@@ -74,6 +80,7 @@ def set_aside(raw: bytes) -> SetAside:
     spans: list[tuple[int, int]] = []
     pieces: list[bytes] = []
     done = headers = 0
+    parts = _BOUNDARY.search(raw) is not None
     for _ in range(MAX_BODIES):
         found = _HEADERS_END.search(raw, headers)
         if found is None:
@@ -84,10 +91,12 @@ def set_aside(raw: bytes) -> SetAside:
             headers = start
             continue
         # No body goes beyond the next line that starts with two hyphens; it may end there.
-        end = raw.find(b"\n--", start - 1)
+        end = raw.find(b"\n--", start - 1) if parts else -1
         end = len(raw) if end < 0 else max(end, start)
+        if end < len(raw) and raw[end - 1 : end] == b"\r":
+            end = max(end - 1, start)
         if end - start >= FROM_BYTES:
-            pieces += [raw[done:start], f"{mark}{len(spans)}x\r\n".encode()]
+            pieces += [raw[done:start], f"{mark}{len(spans)}x".encode()]
             spans.append((start, end))
             done = end
         headers = end

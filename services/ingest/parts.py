@@ -13,7 +13,7 @@ from typing import Any
 from services.ingest import headers as read
 from services.ingest.calendars import invitation
 from services.ingest.charsets import decode, printable
-from services.ingest.heavy_bodies import SetAside
+from services.ingest.heavy_bodies import SetAside, decoded_base64
 from services.ingest.html_mail import html_to_text
 from services.ingest.mail_model import Attachment, MailLimits, Sealed, UnreadableMail
 from services.ingest.sealed import (
@@ -68,6 +68,7 @@ class PartReader:
     def contents(self, message: EmailMessage) -> Contents:
         """Read the whole message. Raises UnreadableMail when it is nested too deep."""
         self._read(message, depth=0)
+        self._read_forwarded()
         # An invitation stands first: below a signature it would pass for a part of it.
         texts = self._told + self._texts
         self._found.text = "\n\n".join(text for text in texts if text.strip())
@@ -86,6 +87,16 @@ class PartReader:
             else:
                 self._attach(part)
 
+    def _read_forwarded(self) -> None:
+        """A mail without words of its own that carries one other says what that one says."""
+        mails = [one for one in self._found.attachments if one.media_type == "message/rfc822"]
+        if self._says_something() or len(mails) != 1:
+            return
+        # Read by the policy that counts the parts of the whole message.
+        inner = message_from_bytes(mails[0].data, policy=self.policy)
+        if isinstance(inner, EmailMessage):
+            self._read(inner, depth=1)
+
     def _read_text(self, part: EmailMessage) -> None:
         text = self._text_of(part)
         if is_pgp_encrypted(text):
@@ -101,7 +112,6 @@ class PartReader:
         data = self._bytes_of(part)
         content = signed_content(data)
         if content is not None:
-            # Read by the policy that counts the parts of the whole message.
             inner = message_from_bytes(content, policy=self.policy)
             if isinstance(inner, EmailMessage):
                 self._read(inner, depth + 1)
@@ -115,7 +125,7 @@ class PartReader:
         if wrapped is None:
             self._attach(part)
             return
-        if not self._texts and wrapped.text.strip():
+        if wrapped.text.strip() and not self._says_something():
             self._texts.append(printable(wrapped.text).strip("\n"))
         for name, data in wrapped.files:
             shown = read.base_name(name) or self._unnamed()
@@ -142,8 +152,11 @@ class PartReader:
         told = event.told()
         if told and told not in self._told:
             self._told.append(told)
-            if not any(text.strip() for text in self._texts):
+            if not self._says_something():
                 self._texts.append(event.description)
+
+    def _says_something(self) -> bool:
+        return any(text.strip() for text in self._texts)
 
     def _unnamed(self) -> str:
         return f"piece-jointe-{len(self._found.attachments) + 1}"
@@ -189,14 +202,17 @@ class PartReader:
 
     def _bytes_of(self, part: EmailMessage, most: int | None = None) -> bytes:
         """The content of a part; of a large body little more than `most` bytes when given."""
+        encoding = read.mended_encoding(part)
         if part.is_multipart():
             payload = part.get_payload()
             inner = payload[0] if isinstance(payload, list) and payload else None
             whole = read.serialised(inner) if isinstance(inner, EmailMessage) else b""
-            return self.aside.restored_bytes(whole) if self.aside.spans else whole
+            whole = self.aside.restored_bytes(whole) if self.aside.spans else whole
+            # A message must not be in base64, and yet some are.
+            return decoded_base64(whole) or whole if encoding == "base64" else whole
         payload = part.get_payload()
         if isinstance(payload, str) and self.aside.holds(payload):
-            data = self.aside.decoded(payload) if read.is_base64(part) else None
+            data = self.aside.decoded(payload) if encoding == "base64" else None
             if data is not None:
                 return data
             part.set_payload(self.aside.restored(payload, most and 4 * most))

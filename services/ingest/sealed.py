@@ -8,11 +8,11 @@ MAX_NESTING = 16
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 _ENVELOPED = (bytes.fromhex("2a864886f70d010703"), bytes.fromhex("2a864886f70d0109100117"))
 _OCTETS, _OID, _SEQUENCE, _CONTEXT_0 = 0x04, 0x06, 0x30, 0xA0
-_PGP_SIGNED = re.compile(
-    r"^-----BEGIN PGP SIGNED MESSAGE-----\n(?:[A-Za-z-]{1,40}: .*\n)*\n?(?P<text>.*?)\n?"
-    r"-----BEGIN PGP SIGNATURE-----\n.*?^-----END PGP SIGNATURE-----$",
-    re.DOTALL | re.MULTILINE,
-)
+_PGP_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
+_PGP_SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
+_PGP_END = "-----END PGP SIGNATURE-----"
+_ARMOUR_HEADERS = re.compile(r"\s*(?:[A-Za-z-]{1,40}: [^\n]*\n)*\n?")
+_ESCAPED_DASH = re.compile(r"^- ", re.MULTILINE)
 _PGP_ENCRYPTED = re.compile(r"\s*-----BEGIN PGP MESSAGE-----")
 
 
@@ -22,9 +22,13 @@ class _Broken(ValueError):
 
 def without_armour(text: str) -> str:
     """`text` with what an inline PGP signature covers, the armour around it left out."""
-    if "-----BEGIN PGP SIGNED" not in text:
+    before, begin, rest = text.partition(_PGP_SIGNED)
+    content, sign, rest = rest.partition(_PGP_SIGNATURE)
+    _, end, after = rest.partition(_PGP_END)
+    if not (begin and sign and end):
         return text
-    return _PGP_SIGNED.sub(lambda match: re.sub(r"(?m)^- ", "", match["text"]), text)
+    signed = _ARMOUR_HEADERS.sub("", content, count=1).rstrip("\n")
+    return before + _ESCAPED_DASH.sub("", signed) + after
 
 
 def is_pgp_encrypted(text: str) -> bool:
