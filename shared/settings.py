@@ -126,13 +126,15 @@ class ModelProfile(Section):
     form: Literal["parts", "marks", "select"] = "parts"
     examples: bool = False
     """Whether a worked example is shown before the e-mail."""
-    context_tokens: int = Field(default=6000, ge=200)
-    """Budget of the passages, in tokens of about four characters; cut by rank."""
+    context_tokens: int = Field(default=5000, ge=200)
+    """Budget of the passages, in tokens of three characters of French; cut by rank."""
     max_tokens: int = Field(default=800, ge=16)
     temperature: float = Field(default=0.1, ge=0)
 
 
-DEMONSTRATION = ModelProfile(form="select", context_tokens=900, max_tokens=120, temperature=0)
+DEMONSTRATION = ModelProfile(
+    form="select", examples=True, context_tokens=500, max_tokens=120, temperature=0
+)
 
 
 class Judge(Section):
@@ -156,6 +158,7 @@ class Generation(Section):
         default_factory=lambda: {"qwen2.5-coder-1.5b-instruct": DEMONSTRATION}
     )
     timeout: float = Field(default=120, gt=0)
+    """Seconds without any sign of an answer; one that comes may take longer."""
     in_flight: int = Field(default=16, ge=1)
     """Requests that one process has at the endpoints at once."""
     fallback: bool = True

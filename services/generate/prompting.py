@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.generate import budget, citations, selecting
 from services.generate.answer import DraftRequest, Form, Language, Length, Tone
@@ -13,8 +13,7 @@ from services.generate.ranking import Ranking
 from services.generate.selecting import Candidate
 from shared.records import Passage
 
-MAX_MAIL_CHARS: Mapping[Form, int] = {"parts": 6000, "marks": 6000, "select": 800}
-"""The questions are told apart; for a choice of sentences the rest of the e-mail tells little."""
+MAX_MAIL_CHARS = 6000
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>()«»]+")
 _OUR_TAGS = re.compile(
     r"<(?=\s*/?\s*(?:passages?|phrases?|sentences?|courriel|email|e-mail|questions?|consigne"
@@ -25,16 +24,15 @@ _OUR_TAGS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A passage as the model sees it, without its address.
+    """A passage, or a sentence of one, as the model sees it: ``number`` from 1, no address.
 
-    Either ``number``, from 1, and ``text``, or numbered ``sentences``.
+    ``heading``: the whole path, or of a sentence the last of it.
     """
 
+    number: int
     title: str
     heading: str
-    number: int = 0
-    text: str = ""
-    sentences: tuple[tuple[int, str], ...] = ()
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +68,22 @@ def of_passages(request: DraftRequest, form: Form, tokens: int) -> Layout:
     kept = budget.within([passage.text for passage in request.passages], tokens)
     meant = tuple(index for index in order(request.passages) if index in kept)
     sections = (
-        replace(_section(request.passages[index]), number=number, text=data(kept[index]))
+        _section(number, request.passages[index], kept[index])
         for number, index in enumerate(meant, start=1)
     )
     return Layout(form, request, tuple(sections), meant)
 
 
 def of_sentences(request: DraftRequest, ranking: Ranking, tokens: int) -> Layout:
-    """The sentences that may answer, below the headings of their passages in canonical order."""
+    """The sentences that may answer, best first.
+
+    Nothing of them recurs in the next e-mail's prompt, so their order serves the choice: a small
+    model prefers what comes first.
+    """
     shown = selecting.candidates(request, ranking, tokens)
-    numbered: dict[int, list[tuple[int, str]]] = {}
-    for number, candidate in enumerate(shown, start=1):
-        numbered.setdefault(candidate.passage, []).append((number, data(candidate.text)))
     sections = (
-        replace(_section(request.passages[index]), sentences=tuple(listed))
-        for index, listed in numbered.items()
+        Section(number, "", _attribute(candidate.label), data(candidate.text))
+        for number, candidate in enumerate(shown, start=1)
     )
     return Layout("select", request, tuple(sections), pool=ranking.pool, shown=shown)
 
@@ -106,7 +105,7 @@ def prompt(layout: Layout) -> Prompt:
         tone=request.style.tone,
         sections=layout.sections,
         subject=_attribute(request.mail.subject),
-        text=data(_beginning(request.mail.new_text, MAX_MAIL_CHARS[layout.form])),
+        text=data(_beginning(request.mail.new_text, MAX_MAIL_CHARS)),
         questions=tuple(data(request.mail.questions[index]) for index in request.questions),
         instruction=data(request.instruction),
         most=selecting.MOST[request.style.length],
@@ -119,8 +118,9 @@ def data(text: str) -> str:
     return _OUR_TAGS.sub("‹", _ADDRESS.sub("(lien)", citations.unmarked(text))).strip()
 
 
-def _section(passage: Passage) -> Section:
-    return Section(_attribute(passage.title), _attribute(" > ".join(passage.heading_path)))
+def _section(number: int, passage: Passage, text: str) -> Section:
+    heading = _attribute(" > ".join(passage.heading_path))
+    return Section(number, _attribute(passage.title), heading, data(text))
 
 
 def _attribute(text: str) -> str:

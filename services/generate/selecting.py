@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -13,31 +13,42 @@ from services.generate.budget import CHARS_A_TOKEN
 from services.generate.french import terms
 from services.generate.pool import Pool
 from services.generate.ranking import Ranking
-from services.generate.units import shortened
+from services.generate.units import Unit, shortened
 
-MAX_SHOWN = 10
+MAX_SHOWN = 8
 """Sentences shown for one question: a small model chooses worse among many, and reads slowly."""
 MAX_SHOWN_MORE = 4
 """Further ones for each further question…"""
-MAX_SHOWN_ALL = 24
+MAX_SHOWN_ALL = 20
 """… and the most for one e-mail."""
+MAX_SHOWN_LIST = 300
+"""Characters of a list that are shown; the draft quotes more of it."""
 MOST: Mapping[Length, int] = {"short": 2, "medium": 3, "long": 4}
 """Sentences picked for one question at most, by the length that the mailbox wishes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one number of the prompt stands for: a unit of the pool, after what it leans on."""
+    """What one number of the prompt stands for: a unit of the pool, after what it leans on.
+
+    ``label``: the heading it stands under, else its document's title.
+    """
 
     units: tuple[int, ...]
     passage: int
+    label: str
     text: str
+
+    @property
+    def size(self) -> int:
+        """Characters shown."""
+        return len(self.label) + len(self.text)
 
 
 def candidates(request: DraftRequest, ranking: Ranking, tokens: int) -> tuple[Candidate, ...]:
     """The sentences best for each question by turns, while they fit into ``tokens``.
 
-    In the order of their passages' ids and of the text. The first is always there.
+    The first is always there.
     """
     pool, left = ranking.pool, tokens * CHARS_A_TOKEN
     most = min(MAX_SHOWN + MAX_SHOWN_MORE * (len(ranking.asked) - 1), MAX_SHOWN_ALL)
@@ -47,10 +58,14 @@ def candidates(request: DraftRequest, ranking: Ranking, tokens: int) -> tuple[Ca
             if scored is None or len(shown) == most or _there(pool, shown, scored.unit):
                 continue
             found = _candidate(request, pool, scored.unit)
-            if found is not None and (not shown or len(found.text) <= left):
+            if found is not None and (not shown or found.size <= left):
                 shown[scored.unit] = found
-                left -= len(found.text)
-    return tuple(sorted(_outermost(shown.values()), key=lambda c: _place(request, c)))
+                left -= found.size
+    return tuple(
+        each
+        for each in shown.values()
+        if not any(set(each.units) < set(other.units) for other in shown.values())
+    )
 
 
 def worded(
@@ -89,19 +104,15 @@ def _candidate(request: DraftRequest, pool: Pool, number: int) -> Candidate | No
     if not units:
         return None
     asked = frozenset(term for i in request.questions for term in terms(request.mail.questions[i]))
-    texts = (
-        shortened(pool.units[unit], lambda item: len(asked & frozenset(terms(item))))
-        if pool.units[unit].kind == "list"
-        else pool.units[unit].text
-        for unit in units
-    )
-    return Candidate(tuple(units), pool.units[number].passage, " ".join(texts))
+    texts = (_brief(pool.units[unit], asked) for unit in units)
+    passage = request.passages[pool.units[number].passage]
+    label = (passage.heading_path or (passage.title,))[-1]
+    return Candidate(tuple(units), pool.units[number].passage, label, " ".join(texts))
 
 
-def _outermost(found: Collection[Candidate]) -> list[Candidate]:
-    """Without those that stand within another."""
-    return [c for c in found if not any(set(c.units) < set(other.units) for other in found)]
-
-
-def _place(request: DraftRequest, candidate: Candidate) -> tuple[str, tuple[int, ...]]:
-    return str(request.passages[candidate.passage].passage_id), candidate.units
+def _brief(unit: Unit, asked: frozenset[str]) -> str:
+    """What is shown of a unit, on one line."""
+    if unit.kind != "list":
+        return unit.text
+    told = shortened(unit, lambda item: len(asked & frozenset(terms(item))), MAX_SHOWN_LIST)
+    return " ".join(told.split())

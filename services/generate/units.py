@@ -130,13 +130,13 @@ def _pieces(
         yield from (("sentence", item) for item in _full_sentences(block.items))
 
 
-def shortened(unit: Unit, worth: Callable[[str], float]) -> str:
-    """The unit's text; of a long list only the items of most ``worth``, in their order."""
+def shortened(unit: Unit, worth: Callable[[str], float], chars: int = MAX_CHARS) -> str:
+    """The unit's text; of a list over ``chars`` only the items of most ``worth``, in order."""
     chosen: list[int] = []
     size = len(unit.lead)
     for index in sorted(range(len(unit.items)), key=lambda i: (-worth(unit.items[i]), i)):
         size += len(unit.items[index])
-        if len(chosen) == MAX_ITEMS or (chosen and size > MAX_CHARS):
+        if len(chosen) == MAX_ITEMS or (chosen and size > chars):
             break
         chosen.append(index)
     if len(chosen) == len(unit.items):

@@ -229,10 +229,10 @@ def test_prompts_are_stable_first(form: Form, language: str) -> None:
     one = prompt_of(request(PAIR, block), form)
     two = prompt_of(request(PAIR[::-1], block, "plus court"), form)
     assert one[0] == two[0]
-    until = one[1].content.index("<courriel" if language == "fr" else "<email")
-    if form != "select":  # a wish draws other sentences
+    if form != "select":  # its sentences are those of the e-mail's questions
+        until = one[1].content.index("<courriel" if language == "fr" else "<email")
         assert one[1].content[:until] == two[1].content[:until]
-    assert until < one[1].content.index(BOTH[0], until)
+        assert until < one[1].content.index(BOTH[0], until)
     assert "plus court" in two[1].content
     assert "plus court" not in one[1].content
 
@@ -247,11 +247,23 @@ def test_the_prompt_tells_length_and_tone_of_the_mailbox(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_example_stands_in_the_stable_part(form: Form) -> None:
-    asked = request(PAIR)
-    plain, shown_one = prompt_of(asked, form), prompt_of(asked, form, examples=True)
-    assert len(shown_one[0].content) > len(plain[0].content) + 150
-    assert shown_one[1] == plain[1]
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_a_worked_example_stands_before_the_email_and_keeps_the_form(
+    form: Form, language: str
+) -> None:
+    asked = request(PAIR, mail(language=language))
+    plain, with_example = prompt_of(asked, form), prompt_of(asked, form, examples=True)
+    assert (with_example[0], with_example[-1]) == plain
+    assert [message.role for message in with_example[1:-1]] == ["user", "assistant"]
+    reply = with_example[2].content
+    layout = of_passages(request([PAIR[0]]), "parts", 900)
+    match form:
+        case "parts":
+            jsonschema.validate(json.loads(reply), schemas.of(layout))
+        case "marks":
+            assert all(each.citations == (1,) for each in marking.read(reply).statements)
+        case "select":
+            assert json.loads(reply) == {"1": [3], "2": []}
 
 
 # -- a draft in progress ---------------------------------------------------------------------

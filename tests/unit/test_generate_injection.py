@@ -79,9 +79,10 @@ def test_an_attack_stays_inside_its_section_of_the_prompt(attack: str, form: For
     asked = request([passage(STUDY), passage(attack, "autre")], mail(new_text=attack))
     messages = prompt_of(asked, form)
     user = messages[1].content
-    assert user.count("</courriel>") == user.count("<courriel ") == 1
-    closing = "</phrases>" if form == "select" else "</passage>"
-    assert user.count(closing) == user.count(closing.replace("</", "<").replace(">", " "))
+    tags = ("questions", "phrases") if form == "select" else ("courriel", "passage")
+    for tag in tags:
+        opened = len(re.findall(f"<{tag}[ >]", user))
+        assert user.count(f"</{tag}>") == opened == (2 if tag == "passage" else 1)
     assert not re.search(r"https?://|<\|", user)
     assert messages[0] == prompt_of(request([passage(STUDY)]), form)[0]
 

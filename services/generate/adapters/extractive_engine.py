@@ -19,7 +19,7 @@ VERSION = "extractive-2"
 """Raise with any change of the choice or arrangement: it is part of the drafts' identity."""
 MAX_UNITS_A_FACET = 3
 """Units for each of several questions that one sentence puts together."""
-CONTEXT_TOKENS = 6000
+CONTEXT_TOKENS = 5000
 """Of the prompt that its drafts keep: that of a general model."""
 SURE_EVIDENCE = 0.88
 """Evidence from which sentences need not take up the question's words to be quoted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from importlib.resources import files
+from typing import Literal
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -14,6 +15,13 @@ from shared.identity import short_hash
 from shared.records import Message
 
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
+Role = Literal["system", "user", "assistant"]
+_TURNS: tuple[tuple[str, Role], ...] = (
+    ("system", "system"),
+    ("example", "user"),
+    ("reply", "assistant"),
+    ("user", "user"),
+)
 _SHARED = ("rules", "style", "passages", "mail")
 
 
@@ -21,7 +29,7 @@ class PromptFiles:
     """Renders messages in one form; ``fingerprint`` changes with any change of its files."""
 
     def __init__(self, form: Form = "parts", *, examples: bool = False) -> None:
-        names = (*_SHARED, form) if form != "select" else ("mail", form)
+        names = (form,) if form == "select" else (*_SHARED, form)
         folder = files("services.generate") / "prompts"
         sources = {
             f"{language}/{name}.j2": (folder / language / f"{name}.j2").read_text(encoding="utf-8")
@@ -43,11 +51,12 @@ class PromptFiles:
         self.fingerprint = f"{form}-{short_hash(*sources.values(), str(examples))}"
 
     def messages(self, layout: Layout) -> tuple[Message, ...]:
-        """The system and the user message, stable text first."""
+        """The system message, the worked example if any, the user's: stable text first."""
         prompt = prompting.prompt(layout)
         template = self._templates[prompt.language]
-        context = template.new_context(asdict(prompt) | {"examples": self._examples})
-        system, user = (
-            "".join(template.blocks[block](context)).strip() for block in ("system", "user")
+        context = template.new_context(asdict(prompt))
+        return tuple(
+            Message(role=role, content="".join(template.blocks[block](context)).strip())
+            for block, role in _TURNS
+            if self._examples or block not in ("example", "reply")
         )
-        return (Message(role="system", content=system), Message(role="user", content=user))
