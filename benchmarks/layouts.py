@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from services.generate import prompting, selecting
+from services.generate import prompting
 from services.generate.adapters.endpoints import Endpoint
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.answer import DraftRequest, Refused
@@ -19,7 +19,8 @@ from shared.records import Message
 from shared.settings import ModelProfile
 
 _MAIL = re.compile(r"^<(?:courriel|email) ", re.MULTILINE)
-_BLOCK = re.compile(r"<(passage|phrases|sentences)\b.*?</\1>", re.DOTALL)
+_PASSAGE = re.compile(r"<passage\b.*?</passage>", re.DOTALL)
+_SENTENCE = re.compile(r"^\[\d+\] .*$", re.MULTILINE)
 _NUMBER = re.compile(r"(?:numéro|number)=\"\d+\" ?|^\[\d+\] ", re.MULTILINE)
 
 
@@ -32,9 +33,9 @@ class Asked:
 
     @property
     def texts(self) -> tuple[str, str]:
-        """System and user text."""
-        system, user = (message.content for message in self.messages)
-        return system, user
+        """What comes before the last message, which is the same for all e-mails; the last one."""
+        *before, last = (message.content for message in self.messages)
+        return "\n".join(before), last
 
 
 class _Recorder:
@@ -78,38 +79,36 @@ async def ours(
 @contextmanager
 def in_rank_order() -> Iterator[None]:
     """Passages as retrieve ranked them, not in canonical order."""
-    with (
-        patch.object(prompting, "order", lambda passages: list(range(len(passages)))),
-        patch.object(selecting, "_place", lambda _, each: (each.passage, each.units)),
-    ):
+    with patch.object(prompting, "order", lambda passages: list(range(len(passages)))):
         yield
 
 
 def mail_first(asked: Asked) -> Asked:
-    """The same request with the e-mail before the passages."""
-    system, user = asked.texts
+    """The same request with the e-mail before the passages, unless it comes first already."""
+    _, user = asked.texts
     at = _MAIL.search(user)
     if at is None:
-        raise ValueError("the prompt has no e-mail")
+        return asked
     turned = f"{user[at.start() :]}\n\n{user[: at.start()].strip()}"
-    messages = (Message(role="system", content=system), Message(role="user", content=turned))
-    return Asked(messages, asked.options)
+    return Asked((*asked.messages[:-1], Message(role="user", content=turned)), asked.options)
 
 
 def blocks(asked: Asked) -> tuple[str, list[str]]:
-    """The system text, and the passages' blocks without their numbers, which follow the order."""
-    system, user = asked.texts
-    return system, [_NUMBER.sub("", found.group()) for found in _BLOCK.finditer(user)]
+    """The text that is the same for all, and each passage or sentence without its number, which
+    follows the order."""
+    before, user = asked.texts
+    found = _PASSAGE.findall(user) or _SENTENCE.findall(user)
+    return before, [_NUMBER.sub("", block) for block in found]
 
 
 def bound(prompts: Sequence[Asked], tokens: Callable[[str], int], block_size: int) -> int:
     """Prompt tokens that a prefix cache of ``block_size`` could give at best, were it endless.
 
     A prompt shares a prefix with one earlier prompt at a time. Whatever the order of the passages
-    in either, this prefix holds no more than the system text, if it is the same, and the passages
-    that both contain, each whole. The best partner counts, in whole cache blocks. Nothing can be
-    above this, and nothing need reach it: one order of a prompt's passages has to serve all that
-    come after it, while here each pair has an order of its own.
+    (or sentences) in either, this prefix holds no more than the text before them, if it is the
+    same, and the passages that both contain, each whole. The best partner counts, in whole cache
+    blocks. Nothing need reach this: one order of a prompt's passages has to serve all that come
+    after it, while here each pair has an order of its own.
     """
     read = [blocks(asked) for asked in prompts]
     total = 0

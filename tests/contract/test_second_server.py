@@ -98,7 +98,7 @@ class Heard:
 
 def engine(url: str, form: Form, **more: object) -> OpenAiEngine:
     values: dict[str, object] = {"model": SMOLLM2.name, "api_key": "secret", "timeout": 150.0}
-    return engine_at(url, form, **(values | {"temperature": 0.0, "max_tokens": 120} | more))
+    return engine_at(url, form, **(values | {"temperature": 0.0, "max_tokens": 400} | more))
 
 
 async def written(engine: OpenAiEngine, asked: DraftRequest) -> EngineAnswer:
