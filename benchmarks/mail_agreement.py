@@ -21,6 +21,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks.report import report
+from services.ingest.html_mail import html_to_text
 from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mail"

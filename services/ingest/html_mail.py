@@ -35,6 +35,12 @@ _HIDDEN = re.compile(
     r"|!|$)",
     re.IGNORECASE,
 )
+# How mail programs mark the signature that they insert; none of them shows the mark.
+_SIGNATURE = re.compile(
+    r"(?:^|[\s_-])(?:gmail_signature|moz-signature|ms-outlook-mobile-signature|protonmail_signature"
+    r"_block|signature)(?:$|\s)",
+    re.IGNORECASE,
+)
 _RUNS = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -62,6 +68,13 @@ class _Writer:
         if spaced and self.lines and self.lines[-1].strip("> "):
             self.line_end()
         self.current = ""
+
+    def delimiter(self) -> None:
+        """The line that stands before a signature in plain text, once."""
+        last = next((line.strip("> ") for line in reversed(self.lines) if line.strip("> ")), "")
+        if last and last != "--":
+            self.current = "-- "
+            self.line_end()
 
     def result(self) -> str:
         self.block(spaced=False)
@@ -107,6 +120,8 @@ def _enter(node: LexborNode, writer: _Writer) -> bool:
         return False
     if tag in _BLOCKS:
         writer.block(tag in _SPACED)
+        if _is_signature(node):
+            writer.delimiter()
     if tag == "hr":
         writer.text("_" * 32)
         writer.line_end()
@@ -135,6 +150,12 @@ def _link(node: LexborNode, writer: _Writer) -> None:
     shown = target.removeprefix("https://").removeprefix("http://").rstrip("/")
     if target.startswith(("http://", "https://")) and label and shown not in label:
         writer.text(f" ({target})")
+
+
+def _is_signature(node: LexborNode) -> bool:
+    attributes = node.attributes
+    names = f"{attributes.get('id') or ''} {attributes.get('class') or ''}"
+    return bool(_SIGNATURE.search(names[:200])) and bool((node.text() or "").strip(" \n-\xa0"))
 
 
 def _is_hidden(node: LexborNode) -> bool:

@@ -27,11 +27,21 @@ _HEADERS_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
 class _BoundedPolicy(EmailPolicy):
-    """The default policy, reading the start of long headers only: its parser is quadratic."""
+    """The default policy, reading only the start of a header, and each once.
+
+    The parser is quadratic in a header's length, and parses it again each time it is asked for.
+    """
+
+    known: dict[tuple[str, str], Any] | None = None
 
     def header_fetch_parse(self, name: str, value: str) -> Any:
         bounded = value if hasattr(value, "name") else value[:MAX_MIME_HEADER_CHARS]
-        return super().header_fetch_parse(name, bounded)
+        if self.known is None:
+            return super().header_fetch_parse(name, bounded)
+        key = (name, str(bounded))
+        if key not in self.known:
+            self.known[key] = super().header_fetch_parse(name, bounded)
+        return self.known[key]
 
 
 def read_mail(raw: bytes, limits: MailLimits) -> Mail:
@@ -106,7 +116,8 @@ def _parse(raw: bytes, limits: MailLimits) -> EmailMessage:
             raise UnreadableMail("parts", f"L'e-mail a plus de {limits.max_parts} parties MIME.")
         return EmailMessage(policy=policy)
 
-    policy = _BoundedPolicy().clone(message_factory=new_part)
+    # Policies take their own attributes, which the type of clone() does not tell.
+    policy = _BoundedPolicy().clone(message_factory=new_part, known={})  # type: ignore[call-arg]
     # The factory makes it an EmailMessage, which the parser's type does not tell.
     return cast(EmailMessage, BytesParser(policy=policy).parsebytes(_mended(raw)))
 

@@ -81,6 +81,22 @@ REPLIES = {
         '<div>Quel est le taux ?</div><p id="reply-intro">Le 2026-03-03 10:12, Service a '
         "écrit :</p><blockquote>Ancien ?</blockquote>"
     ),
+    "gmail sig without dashes": (
+        '<div dir="ltr">Quel est le taux ?<br><div dir="ltr" class="gmail_signature" '
+        'data-smartmail="gmail_signature"><div>Jean Dupont</div><div>Maire de Valcourt</div>'
+        "</div></div>"
+    ),
+    "outlook mobile": (
+        '<div dir="auto">Quel est le taux ?</div><div id="ms-outlook-mobile-signature">'
+        "<div>Obtenir <a href='https://aka.ms/o0ukef'>Outlook pour iOS</a></div></div>"
+        '<hr style="width:98%"><div id="divRplyFwdMsg"><b>De :</b> S &lt;s@x.example&gt;<br>'
+        "<b>Envoyé :</b> lundi 3 mars 2026 10:12<br><b>À :</b> M<br><b>Objet :</b> x</div>"
+        "<div>Ancien ?</div>"
+    ),
+    "outlook web sig": (
+        '<div>Quel est le taux ?</div><div id="x_Signature"><p>Jeanne Martin</p><p>Directrice '
+        "des services</p></div>"
+    ),
     "infomaniak fwd": (
         "<div>---------- Message transféré ----------<br>De : Mairie &lt;m@y.example&gt;"
         "<br>Date : lundi 3 mars<br>Objet : x<br>À : s@x.example</div>"
