@@ -178,12 +178,13 @@ class ChatClient:
                 stream=True,
                 **options,
             )
-            async for chunk in stream:
-                self._alive, any_sign = time.monotonic(), True
-                piece, reason = _read(chunk, reason)
-                text += piece
-                if piece and heard:
-                    await heard(text)
+            async with stream:  # a reader that leaves ends the generation too
+                async for chunk in stream:
+                    self._alive, any_sign = time.monotonic(), True
+                    piece, reason = _read(chunk, reason)
+                    text += piece
+                    if piece and heard:
+                        await heard(text)
         if not any_sign:
             raise EngineFailed("le serveur n'a pas renvoyé de réponse de discussion")
         if reason is None:
