@@ -138,10 +138,10 @@ def mime4j(path: Path, mail: Mail) -> Iterator[Pair]:
         part = path.with_name(element.attrib["name"])
         if part.exists():
             data = part.read_bytes()
-            known = {
-                re.sub(r"\W", "", data.decode(name, "replace")) for name in ("utf-8", "cp1252")
-            }
-            known.add(re.sub(r"\W", "", data.decode("latin-1")))
+            raws = [data.decode(name, "replace") for name in ("utf-8", "cp1252", "latin-1")]
+            # HTML and enriched text are read as what they show.
+            raws += [html_to_text(raw) for raw in raws if "<" in raw]
+            known = {re.sub(r"\W", "", raw) for raw in raws}
             yield path.name, f"{element.tag} read", True, any(one in squeezed for one in known)
 
 

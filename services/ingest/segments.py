@@ -44,7 +44,7 @@ _PASSED_ON = re.compile(
     r"^(?:(?:pour |p\.? ?)?(?:info(?:rmation)?|attribution|traitement|suite à donner|compétence"
     r"|action)\b.{0,30}"
     r"|à traiter.{0,30}|fyi.{0,20}|pvi.{0,10}|tr\s?:?|fwd?\s?:?|wg\s?:?|i\s?:"
-    r"|(?:please )?see (?:the )?(?:forwarded |attached )?(?:message |e-?mail |mail )?below.{0,20}"
+    r"|(?:please )?see below.{0,10}"
     r"|for your (?:information|attention|action).{0,20}|please (?:handle|reply|answer).{0,40}"
     r"|(?:z\.? ?k\.?|zur (?:info\w*|kenntnis\w*|bearbeitung)|bitte bearbeiten)\b.{0,30}"
     r"|(?:para su (?:información|conocimiento)|te reenvío|per conoscenza|ti inoltro|inoltro)\b"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import struct
 import tracemalloc
+from collections import Counter
 from email.message import EmailMessage
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import mail_agreement
 from services.ingest import heavy_bodies
 from services.ingest.calendars import invitation
 from services.ingest.mail_model import Mail
@@ -357,3 +359,24 @@ def test_reading_takes_at_most_six_times_the_mail(kind: str) -> None:
     assert read.text
     # The raw mail itself is the seventh part: it was there before.
     assert peak <= 5 * len(raw)
+
+
+LEAST = {
+    "stalwart from": 74, "stalwart to": 72, "stalwart date": 73, "stalwart subject": 72,
+    "stalwart message_id": 64, "stalwart attachments": 100, "stalwart text": 63,
+    "mime4j from": 41, "mime4j subject": 53, "mime4j text-body read": 119,
+}  # fmt: skip
+"""Fields of the shared samples on which we agree with other parsers; docs/quality.md says why not
+on the others."""
+
+
+def test_agreement_with_other_parsers() -> None:
+    if not mail_agreement.DATA.is_dir():
+        pytest.skip("the shared mail samples are not on this machine")
+    agreed: Counter[str] = Counter()
+    for name, _, compared in mail_agreement.pairs():
+        if not isinstance(compared, str):
+            agreed.update(
+                f"{name} {field}" for _, field, wanted, found in compared if wanted == found
+            )
+    assert not {field: agreed[field] for field, least in LEAST.items() if agreed[field] < least}
