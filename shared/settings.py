@@ -164,6 +164,10 @@ class Generation(Section):
     fallback: bool = True
     """Whether the extractive engine steps in while the endpoint is down."""
     min_evidence: float = Field(default=0.5, ge=0, le=1)
+    """Below it retrieve's estimate declines an e-mail before its sentences are looked at."""
+    min_grounding: float = Field(default=0.3, ge=0, le=1)
+    """Below it a question stays unanswered: its passages treat the topic only. Higher declines
+    more near misses and more that could be answered; docs/quality.md has the curve."""
     judge: Judge = Judge()
 
     def profile(self) -> ModelProfile:

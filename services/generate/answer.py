@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.records import Check, MailBlock, Message, Passage
+
+if TYPE_CHECKING:
+    from services.generate.ranking import Ranking
 
 Language = Literal["fr", "en"]
 RefusalReason = Literal["out-of-scope", "unsupported"]
@@ -38,6 +41,8 @@ class DraftRequest:
     evidence: tuple[float, ...] = ()
     style: Style = Style()
     request_id: int = 0
+    ranking: Ranking | None = None
+    """The passages' sentences ranked for these questions, when that was done before."""
 
     @property
     def language(self) -> Language:

@@ -15,6 +15,7 @@ from services.generate.adapters.openai_judge import OpenAiJudge
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import Style
 from services.generate.fallback import FallbackEngine
+from services.generate.grounding import Gate
 from services.generate.handlers import register
 from services.generate.service import Engine, GenerateService, Rules
 from services.generate.verifying import JudgeRules, Verifier
@@ -42,6 +43,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     service = GenerateService(
         engines=engines,
         default=settings.generation.engine,
+        gate=Gate(scorer, settings.generation.min_grounding),
         verifier=Verifier(scorer, judge, JudgeRules(reading.least, reading.repairs)),
         rules=Rules(
             min_evidence=settings.generation.min_evidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol
@@ -59,9 +59,21 @@ class Ranking:
     ranked: tuple[list[Scored], ...]
     checks: tuple[Check, ...] = ()
 
+    def only(self, questions: Collection[int]) -> Ranking:
+        """Without the facets of other questions, and without the checks, which are told once."""
+        kept = [n for n, facet in enumerate(self.asked) if facet.question in questions]
+        return Ranking(
+            self.pool, tuple(self.asked[n] for n in kept), tuple(self.ranked[n] for n in kept)
+        )
+
 
 async def rank(request: DraftRequest, scorer: SentenceScorer) -> Ranking:
-    """By words, then also by meaning for the units best by words; embed may be down."""
+    """By words, then also by meaning for the units best by words; embed may be down.
+
+    What the request brings along is not done again.
+    """
+    if request.ranking is not None:
+        return request.ranking
     pool = _pool(request.passages)
     asked = tuple(facet for index in request.questions for facet in _facets(request, index))
     first = [_score(pool, request, facet) for facet in asked]

@@ -41,12 +41,6 @@ _LEAST_SHARED = 0.3
 """… or with its headings, as the « Oui. » under a question…"""
 _LEAST_COSINE = 0.82
 """… or its cosine: multilingual-e5 puts unrelated French sentences below this one."""
-_SAYS = 0.15
-"""Share of the question's words that one sentence says itself, where the passages leave doubt…"""
-_NEAR = 0.88
-"""… or its cosine beside ``_LEAST_OWN``. 99 % of 150 questions of PIAF have such a sentence among
-those chosen from the passages that answer them, a quarter of the 32 foreign ones (of 250) that
-the examples' passages seem to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,16 +212,6 @@ def _bears(scored: Scored) -> bool:
     """Whether a unit has to do with the question at all."""
     near = scored.cosine is not None and scored.cosine >= _LEAST_COSINE
     return near or scored.own >= _LEAST_OWN or scored.words >= _LEAST_SHARED
-
-
-def speaks_to(ranking: Sequence[Scored], chosen: Container[int]) -> bool:
-    """Whether a chosen sentence takes up the question's own words, not just its topic."""
-    told = [scored for scored in ranking if scored.unit in chosen]
-    return any(
-        scored.own >= _SAYS
-        or (scored.own >= _LEAST_OWN and scored.cosine is not None and scored.cosine >= _NEAR)
-        for scored in told
-    )
 
 
 def with_antecedent(pool: Pool, index: int, known: Container[int]) -> list[int]:

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.generate.answer import DraftRequest, EngineAnswer, Style
 from services.generate.composing import compose
 from services.generate.declining import in_words
+from services.generate.grounding import Gate
 from services.generate.verifying import Verifier
 from shared.clock import Clock
 from shared.envelope import Event, caused
@@ -109,6 +110,7 @@ class GenerateService:
         *,
         engines: Mapping[str, Engine],
         default: str,
+        gate: Gate,
         verifier: Verifier,
         rules: Rules,
         clock: Clock,
@@ -116,6 +118,7 @@ class GenerateService:
     ) -> None:
         self._engines = engines
         self._default = default
+        self._gate = gate
         self._verifier = verifier
         self._rules = rules
         self._clock = clock
@@ -166,7 +169,18 @@ class GenerateService:
             return self._declined(job, none, "no-passage", timings)
         if not answered:
             return self._declined(job, none, "not-enough-evidence", timings)
-        request = DraftRequest(
+        request, grounds = await self._gate.open(self._request(job, answered))
+        if not request.questions:
+            return self._declined(job, replace(none, checks=grounds), "unsupported", timings)
+        answer = await engine.write(request)
+        answer = replace(answer, checks=(*grounds, *answer.checks))
+        spent = {**timings, "generate": max(0.0, self._timer() - started)}
+        if answer.refusal is not None:
+            return self._declined(job, answer, answer.refusal.reason, spent)
+        return await self._checked(job, request, answer, engine, spent)
+
+    def _request(self, job: _Job, answered: tuple[int, ...]) -> DraftRequest:
+        return DraftRequest(
             mail=job.mail,
             passages=job.passages,
             questions=answered,
@@ -175,13 +189,18 @@ class GenerateService:
             style=self._rules.style_of(job.mail.mailbox),
             request_id=job.request_id,
         )
-        answer = await engine.write(request)
-        written = self._timer()
-        spent = {**timings, "generate": max(0.0, written - started)}
-        if answer.refusal is not None:
-            return self._declined(job, answer, answer.refusal.reason, spent)
+
+    async def _checked(
+        self,
+        job: _Job,
+        request: DraftRequest,
+        answer: EngineAnswer,
+        engine: Engine,
+        timings: Timings,
+    ) -> Outcome:
+        started = self._timer()
         answer = await self._verifier.verify(request, answer, engine.write)
-        spent |= {"checks": max(0.0, self._timer() - written)}
+        spent = {**timings, "checks": max(0.0, self._timer() - started)}
         draft = compose(request, answer, self._rules.signature_of(job.mail.mailbox))
         if not draft.parts:
             answer = replace(answer, checks=draft.checks)

@@ -105,7 +105,7 @@ class Verifier:
             return None  # no model wrote it, so none can word it better
         wish = judging.objection(request, verdict)
         try:
-            again = await write(replace(request, instruction=wish))
+            again = await write(replace(request, instruction=wish, ranking=None))
         except (Unavailable, EngineFailed):
             return None
         checked = await self._checked(request, again)

@@ -12,6 +12,7 @@ from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest, Form
+from services.generate.grounding import Gate
 from services.generate.prompting import of_passages, of_sentences
 from services.generate.ranking import SentenceScorer, rank
 from services.generate.service import Engine, GenerateService, Rules
@@ -175,6 +176,7 @@ async def service(engine: Engine | None = None, **rules: object) -> GenerateServ
     return GenerateService(
         engines={engine.name: engine},
         default=engine.name,
+        gate=Gate(WordScorer(), 0.3),
         verifier=Verifier(WordScorer()),
         rules=Rules(**values),  # type: ignore[arg-type]  # keyword arguments of a test
         clock=lambda: datetime(2026, 11, 4, tzinfo=UTC),

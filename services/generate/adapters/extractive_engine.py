@@ -15,14 +15,12 @@ from services.generate.ranking import Facet, SentenceScorer, rank
 from services.generate.selection import Scored
 from shared.records import Check
 
-VERSION = "extractive-2"
+VERSION = "extractive-3"
 """Raise with any change of the choice or arrangement: it is part of the drafts' identity."""
 MAX_UNITS_A_FACET = 3
 """Units for each of several questions that one sentence puts together."""
 CONTEXT_TOKENS = 5000
 """Of the prompt that its drafts keep: that of a general model."""
-SURE_EVIDENCE = 0.88
-"""Evidence from which sentences need not take up the question's words to be quoted."""
 
 
 class ExtractiveEngine:
@@ -51,7 +49,7 @@ class ExtractiveEngine:
             raise RuntimeError("the extractive engine is not started")
         found = await rank(request, self._scorer)
         pool, asked, ranked = found.pool, found.asked, found.ranked
-        chosen = _well_founded(request, asked, ranked, _choose(pool, asked, ranked))
+        chosen = _choose(pool, asked, ranked)
         unanswered = tuple(c.question for c in chosen if not c.units and not c.above)
         answered = [c for c in chosen if c.units or c.above]
         return EngineAnswer(
@@ -100,28 +98,6 @@ def _reserved(
         r[0].unit for f, r in zip(asked, ranked, strict=True) if f.question != facet.question and r
     )
     return [unit for unit in others if unit != best]
-
-
-def _well_founded(
-    request: DraftRequest,
-    asked: Sequence[Facet],
-    ranked: Sequence[list[Scored]],
-    chosen: Sequence[Chosen],
-) -> list[Chosen]:
-    """``chosen`` without the units of a question that its passages answer by their topic only."""
-    if not request.evidence or request.language != "fr":
-        return list(chosen)
-    kept: list[Chosen] = []
-    for answer in chosen:
-        rankings = [r for facet, r in zip(asked, ranked, strict=True) if _of(facet, answer)]
-        sure = request.evidence[answer.question] >= SURE_EVIDENCE
-        told = sure or any(selection.speaks_to(ranking, answer.units) for ranking in rankings)
-        kept.append(answer if told or answer.above else Chosen(answer.question))
-    return kept
-
-
-def _of(facet: Facet, answer: Chosen) -> bool:
-    return facet.question == answer.question
 
 
 def _instruction_check(request: DraftRequest) -> tuple[Check, ...]:

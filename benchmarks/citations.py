@@ -1,0 +1,293 @@
+"""Citations and refusals: are statements sourced, and is there no draft when nothing answers?
+
+    python -m benchmarks.citations [--questions N] [--endpoint URL --model NAME] [--fit]
+
+The example e-mails, and questions of PIAF whose answers are known, each asked twice of all its
+paragraphs: as they are, and with every passage that holds a known answer taken out. Retrieval and
+generate are the services' own, without the bus. Whether a passage supports a statement is judged
+by a measure of this program (``piaf.supports``). Each question is drafted with all thresholds off,
+so that one run gives the whole curve; the other figures are of what the thresholds in the code let
+through. A model takes some 12 s a question on 2 cores: `--questions 30`. ``--fit`` fits the
+estimates of grounding and support anew on the questions of all other paragraphs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import piaf
+from benchmarks.library import NOW, Library, Page, asked_by_mail, library, nothing, read_block
+from benchmarks.report import report
+from services.generate.adapters.bus_scorer import BusScorer
+from services.generate.adapters.extractive_engine import ExtractiveEngine
+from services.generate.adapters.openai_engine import OpenAiEngine
+from services.generate.adapters.prompt_files import PromptFiles
+from services.generate.answer import DraftRequest
+from services.generate.app import endpoint_of
+from services.generate.grounding import Gate, estimates
+from services.generate.service import Engine, GenerateService, Rules
+from services.generate.verifying import Verifier
+from shared.bus import Bus
+from shared.events import ContextRetrieved, DraftReady
+from shared.settings import Generation, model_cache
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+MIN_EVIDENCE, MIN_GROUNDING = Generation().min_evidence, Generation().min_grounding
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+AIMS = {
+    "declined, passage withheld": "≥ 0.9",
+    "declined, passage given": "≤ 0.1",
+}
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """One outcome with thresholds off, and what the thresholds look at."""
+
+    outcome: Any
+    context: ContextRetrieved
+    evidence: float
+    grounding: float
+    seconds: float
+    answered: bool = False
+
+    @property
+    def written(self) -> bool:
+        return isinstance(self.outcome, DraftReady)
+
+    def passes(self, evidence: float = MIN_EVIDENCE, grounding: float = MIN_GROUNDING) -> bool:
+        """Whether there is a draft with these thresholds."""
+        return self.written and self.evidence >= evidence and self.grounding >= grounding
+
+
+class Drafter:
+    """generate with one engine, its thresholds off."""
+
+    def __init__(self, engine: Engine, bus: Bus) -> None:
+        scorer = BusScorer(bus)
+        self._scorer = scorer
+        self._service = GenerateService(
+            engines={engine.name: engine},
+            default=engine.name,
+            gate=Gate(scorer, least=0),
+            verifier=Verifier(scorer),
+            rules=Rules(min_evidence=0, signatures={}),
+            clock=lambda: NOW,
+            timer=time.perf_counter,
+        )
+
+    async def draft(self, context: ContextRetrieved, question: piaf.Asked | None = None) -> Drafted:
+        """The outcome; ``answered``: a known answer stands in its statements."""
+        began = time.perf_counter()
+        outcome = await self._service.draft(context)
+        seconds = time.perf_counter() - began
+        found = await self._grounding(context)
+        said = (
+            " ".join(p.text for p in outcome.data.parts) if isinstance(outcome, DraftReady) else ""
+        )
+        return Drafted(
+            outcome,
+            context,
+            context.data.evidence,
+            found,
+            seconds,
+            question is not None and question.answered_in(said),
+        )
+
+    async def _grounding(self, context: ContextRetrieved) -> float:
+        """That of the best grounded question; 1 for an e-mail that the gate lets pass."""
+        data = context.data
+        asked = tuple(range(len(data.mail.questions)))
+        request = DraftRequest(
+            data.mail, data.passages, asked, evidence=data.question_evidence or (data.evidence,)
+        )
+        if request.language != "fr" or not data.passages:
+            return 1.0
+        _, found = await estimates(request, self._scorer)
+        return max(found.values(), default=0.0)
+
+
+def engine_of(options: argparse.Namespace, bus: Bus) -> Engine:
+    """The extractive engine, or the model at the endpoint given."""
+    if options.endpoint is None:
+        return ExtractiveEngine(BusScorer(bus), PromptFiles())
+    settings = Generation(endpoint=options.endpoint, model=options.model)
+    endpoint = endpoint_of(settings)
+    assert endpoint is not None
+    return OpenAiEngine(endpoint, settings.profile(), BusScorer(bus))
+
+
+def citations(drafts: Iterable[Drafted]) -> dict[str, object]:
+    """Shares over the statements of ``drafts``; our own connecting sentences are none."""
+    statements, cited, pairs, supported = 0, 0, 0, 0
+    for each in drafts:
+        passages = {p.passage_id: p for p in each.context.data.passages}
+        unanswered = len(each.outcome.data.unanswered)
+        parts = each.outcome.data.parts
+        for part in parts[: len(parts) - unanswered]:
+            if not part.citations and is_ours(part.text):
+                continue
+            statements += 1
+            cited += bool(part.citations)
+            for identity in part.citations:
+                passage = passages[identity]
+                shown = f"{passage.title} {' '.join(passage.heading_path)} {passage.text}"
+                pairs += 1
+                supported += piaf.supports(part.text, shown)
+    return {
+        "statements": statements,
+        "statements with a citation": cited / max(1, statements),
+        "citations whose passage supports the statement": supported / max(1, pairs),
+    }
+
+
+def is_ours(text: str) -> bool:
+    """Whether a part is one of the sentences that generate puts between statements."""
+    starts = ("Concernant ", "Regarding ", "Les éléments qui précèdent", "The information above")
+    return text.startswith((*starts, "Our documents are in French", "Nos documents ne nous"))
+
+
+def declined(drafts: Sequence[Drafted], evidence: float, grounding: float) -> float:
+    return sum(not each.passes(evidence, grounding) for each in drafts) / max(1, len(drafts))
+
+
+def curve(given: Sequence[Drafted], withheld: Sequence[Drafted]) -> dict[str, Any]:
+    """Shares declined over each threshold alone, the other one as it is in the code."""
+    table = Table(title="share declined: passage given / withheld")
+    for column in ("threshold", "of evidence alone", f"of grounding, evidence {MIN_EVIDENCE}"):
+        table.add_column(column)
+    found: dict[str, Any] = {"evidence": {}, "grounding": {}}
+    for least in (0.0, *THRESHOLDS, 0.95):
+        cells = []
+        for name, bounds in (("evidence", (least, 0.0)), ("grounding", (MIN_EVIDENCE, least))):
+            shares = [round(declined(drafts, *bounds), 3) for drafts in (given, withheld)]
+            found[name][str(least)] = shares
+            cells.append(" / ".join(f"{share:.2f}" for share in shares))
+        table.add_row(f"{least}", *cells)
+    Console().print(table)
+    return found
+
+
+async def on_piaf(lib: Library, drafter: Drafter, count: int) -> tuple[list[Drafted], ...]:
+    """Drafts with the passages as they are found (right one among them), found without the
+    right one, and with every passage that answers withheld."""
+    given: list[Drafted] = []
+    missed: list[Drafted] = []
+    withheld: list[Drafted] = []
+    measured, _ = piaf.split(count)
+    for number, question in enumerate(measured, start=1):
+        mail = asked_by_mail(question.text)
+        for hidden in (nothing, question.withheld):
+            context = await lib.found(mail, hidden)
+            there = any(p.document_id == question.document for p in context.data.passages)
+            place = withheld if hidden is not nothing else given if there else missed
+            place.append(await drafter.draft(context, question))
+        print(
+            f"\r{number} of {len(measured)}: {given[-1].seconds if given else 0:.1f} s the last",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+    print(file=sys.stderr)
+    return given, missed, withheld
+
+
+async def on_examples(model: Path, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Outcomes of the example e-mails against what is expected of them."""
+    expected = json.loads((EXAMPLES / "mails" / "expected.json").read_text())
+    right, wrong, drafts = 0, list[str](), list[Drafted]()
+    async with library(model, folder) as lib:
+        files = sorted((EXAMPLES / "documents").iterdir())
+        await lib.add(Page(path.name, path.read_bytes()) for path in files)
+        bus = cast("Bus", lib.bus)
+        engine = engine_of(options, bus)
+        await engine.start()
+        drafter = Drafter(engine, bus)
+        for name, wish in expected.items():
+            if wish["outcome"] == "skipped":
+                continue
+            mail = read_block((EXAMPLES / "mails" / name).read_bytes())
+            each = await drafter.draft(await lib.found(mail))
+            drafts += [each] if each.passes() else []
+            said = each.outcome.data.text if each.passes() else ""
+            keys = [key for answer in wish.get("answers", []) for key in answer["keys"]]
+            good = (wish["outcome"] == "draft") == each.passes() and all(k in said for k in keys)
+            right += good
+            wrong += [] if good else [name]
+        await engine.stop()
+    return {
+        "examples as expected": f"{right} of {right + len(wrong)}",
+        "examples not as expected": wrong,
+        **{f"examples: {name}": value for name, value in citations(drafts).items()},
+    }
+
+
+async def measure(options: argparse.Namespace) -> dict[str, object]:
+    model = model_cache() / "multilingual-e5-small"
+    with tempfile.TemporaryDirectory() as name:
+        figures = await on_examples(model, Path(name) / "examples", options)
+        async with library(model, Path(name) / "piaf") as lib:
+            await lib.add(piaf.pages(), keep=options.keep)
+            bus = cast("Bus", lib.bus)
+            engine = engine_of(options, bus)
+            await engine.start()
+            groups = await on_piaf(lib, Drafter(engine, bus), options.questions)
+            await engine.stop()
+    return figures | summary(*groups)
+
+
+def summary(
+    given: Sequence[Drafted], missed: Sequence[Drafted], withheld: Sequence[Drafted]
+) -> dict[str, object]:
+    drafts = [each for each in given if each.passes()]
+    every = [*given, *missed, *withheld]
+    return {
+        "questions": len(withheld),
+        "right passage found": len(given),
+        **citations(drafts),
+        "answers with the known answer": sum(d.answered for d in drafts) / max(1, len(drafts)),
+        "declined, passage given": declined(given, MIN_EVIDENCE, MIN_GROUNDING),
+        "declined, passage withheld": declined(withheld, MIN_EVIDENCE, MIN_GROUNDING),
+        "declined, passage not found": declined(missed, MIN_EVIDENCE, MIN_GROUNDING),
+        "seconds a question": sum(each.seconds for each in every) / max(1, len(every)),
+        "curve": curve(given, withheld),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--endpoint", help="an OpenAI-compatible address, …/v1")
+    parser.add_argument("--model", help="the model to ask for there")
+    parser.add_argument("--keep", type=Path, help="file to keep PIAF's vectors in between runs")
+    parser.add_argument(
+        "--fit", action="store_true", help="fit the estimates anew, measure nothing"
+    )
+    options = parser.parse_args()
+    if not piaf.DATA.is_dir():
+        sys.exit(f"the data set is not there: {piaf.DATA}")
+    if (options.endpoint is None) != (options.model is None):
+        parser.error("--endpoint and --model go together")
+    if options.fit:
+        from benchmarks import fitting  # it brings scikit-learn
+
+        asyncio.run(fitting.run(options.questions, options.keep))
+        return
+    name = f"citations, {options.model or 'extractive'}"
+    report(name, asyncio.run(measure(options)), AIMS)
+
+
+if __name__ == "__main__":
+    main()

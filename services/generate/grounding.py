@@ -1,0 +1,156 @@
+"""Whether the passages answer a question, or only treat its topic: looked at sentence by sentence.
+
+A logistic model over five figures, fitted by ``python -m benchmarks.citations --fit`` on questions
+of PIAF asked of all its paragraphs and of small corpora of one topic or of several, with the
+passages that answer them and with all of those withheld; the paragraphs that the benchmark
+measures with had no part in it. What it reaches, and what it does not, is in docs/quality.md.
+Another embedder needs another fit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.generate import support
+from services.generate.answer import DraftRequest
+from services.generate.french import terms
+from services.generate.ranking import Ranking, SentenceScorer, rank
+from shared.records import Check, Passage
+
+_STRETCH = 2
+"""Sentences in a row that may answer together."""
+_BOUND = 1e-6
+_NAME = re.compile(r"(?<=\w )(?:[dlDL]['’])?([A-ZÀ-ÖØ-Þ][\w-]+)|\b([A-Z]{2,})\b|(\d[\d ]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the estimate rests on, for one question.
+
+    ``evidence``: log-odds of retrieve's own estimate; ``cosine`` of the nearest sentence, none
+    without vectors; ``stretch``: share of the question's words, weighted by IDF over the sentences
+    given, in the best two sentences with their title and headings; ``lead``: how much more of
+    them the best sentence says itself than the best of any other passage; ``strange``: names and
+    figures of the question that the passage of that stretch lacks.
+    """
+
+    evidence: float
+    cosine: float | None
+    stretch: float
+    lead: float
+    strange: int
+
+
+def probability(seen: Features) -> float:
+    """That the passages answer; the second model does without vectors."""
+    about, strange = seen.stretch, seen.strange
+    if seen.cosine is None:
+        score = -1.97 + 0.28 * seen.evidence + 1.53 * about + 2.48 * seen.lead - 0.78 * strange
+    else:
+        score = -27.03 + 0.16 * seen.evidence + 1.55 * about + 2.26 * seen.lead - 0.67 * strange
+        score += 30.1 * seen.cosine
+    return 1.0 / (1.0 + math.exp(-score))
+
+
+def features(request: DraftRequest, ranking: Ranking, question: int) -> Features | None:
+    """The features of one question; nothing when no sentence may answer it."""
+    ranked = [
+        scored
+        for facet, found in zip(ranking.asked, ranking.ranked, strict=True)
+        if facet.question == question
+        for scored in found
+    ]
+    if not ranked:
+        return None
+    text = request.mail.questions[question]
+    own: dict[int, float] = {}
+    for scored in ranked:
+        passage = ranking.pool.units[scored.unit].passage
+        own[passage] = max(own.get(passage, 0.0), scored.own)
+    first, second = [*sorted(own.values(), reverse=True), 0.0][:2]
+    share, best = _best_stretch(text, ranking, request.passages, sorted(own))
+    cosines = [scored.cosine for scored in ranked if scored.cosine is not None]
+    return Features(
+        evidence=_log_odds(request.evidence[question]),
+        cosine=max(cosines, default=None),
+        stretch=share,
+        lead=first - second,
+        strange=len(_names(text) - _words(request.passages[best])),
+    )
+
+
+def _best_stretch(
+    question: str, ranking: Ranking, passages: Sequence[Passage], candidates: Sequence[int]
+) -> tuple[float, int]:
+    """The largest share of the question's words in a stretch, and the index of its passage."""
+    asked = set(terms(question))
+    whole = sum(map(ranking.pool.weight, asked)) or 1.0
+    best, place = -1.0, candidates[0]
+    for index in candidates:
+        passage = passages[index]
+        frame = set(terms(f"{passage.title} {' '.join(passage.heading_path)}"))
+        pieces = [set(terms(piece)) for piece in support.pieces_of(passage.text)]
+        for start in range(len(pieces)):
+            held = asked & frame.union(*pieces[start : start + _STRETCH])
+            share = sum(map(ranking.pool.weight, held)) / whole
+            if share > best:
+                best, place = share, index
+    return max(0.0, best), place
+
+
+def _names(question: str) -> set[str]:
+    return {term for found in _NAME.findall(question) for name in found for term in terms(name)}
+
+
+def _words(passage: Passage) -> set[str]:
+    return set(terms(f"{passage.title} {' '.join(passage.heading_path)} {passage.text}"))
+
+
+def _log_odds(evidence: float) -> float:
+    bounded = min(max(evidence, _BOUND), 1 - _BOUND)
+    return math.log(bounded / (1 - bounded))
+
+
+class Gate:
+    """Takes out of a request the questions that its passages only touch.
+
+    ``least``: probability in [0, 1] below which a question stays unanswered.
+    """
+
+    def __init__(self, scorer: SentenceScorer, least: float) -> None:
+        self._scorer = scorer
+        self._least = least
+
+    async def open(self, request: DraftRequest) -> tuple[DraftRequest, tuple[Check, ...]]:
+        """The request with the questions left and their ranking, and what was found of each.
+
+        An agent's wish and an e-mail in another language pass: there is nothing to go by.
+        """
+        if not request.evidence or request.language != "fr":
+            return request, ()
+        ranking, found = await estimates(request, self._scorer)
+        left = tuple(question for question, value in found.items() if value >= self._least)
+        checks = (self._check(request, question, value) for question, value in found.items())
+        request = replace(request, questions=left, ranking=ranking.only(left))
+        return request, (*ranking.checks, *checks)
+
+    def _check(self, request: DraftRequest, question: int, value: float) -> Check:
+        passed = value >= self._least
+        what = "y répondent" if passed else "ne traitent que le sujet"
+        detail = (
+            f"Les passages {what} (indice {value:.2f}, minimum {self._least:.2f}) : "
+            f"« {request.mail.questions[question]} »"
+        )
+        return Check(name="grounding", passed=passed, detail=detail)
+
+
+async def estimates(
+    request: DraftRequest, scorer: SentenceScorer
+) -> tuple[Ranking, dict[int, float]]:
+    """The sentences ranked, and for each question the probability that they answer it."""
+    ranking = await rank(request, scorer)
+    seen = {question: features(request, ranking, question) for question in request.questions}
+    return ranking, {n: probability(found) if found else 0.0 for n, found in seen.items()}
