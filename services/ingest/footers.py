@@ -46,7 +46,7 @@ _MESSAGE = (
     r"|nachricht|mensaje|correo(?: electrónico)?|messaggio|mensagem|bericht)"
 )
 _ABOUT = (
-    r"(?:confidenti?[ae]l|privileged|intended|recipient|virus|destinataire|pièces? jointes?|usage"
+    r"(?:confidenti?[ae]l|privileged|intended|recipient|virus|destinataire|pièces? jointes?|usage exclusif"
     r"|vertraulich|empfänger|confidencial|destinatari[oa]|riservat|privat|vertrouwelijk|geadresse)"
 )
 _DISCLAIMER = re.compile(
@@ -54,7 +54,7 @@ _DISCLAIMER = re.compile(
     r"(?:avertissement|avis de confidentialité|clause de confidentialité|mentions? légales?"
     r"|confidentiality|disclaimer|legal notice|haftungsausschluss|vertraulichkeitshinweis"
     r"|aviso (?:legal|de confidencialidad)|confidencialidad|avviso di riservatezza)"
-    r"\b.{0,60}"
+    rf"\b.{{0,200}}?{_ABOUT}"
     rf"|(?:ce|cet|le présent|le contenu de ce|les informations contenues dans ce)\s+{_MESSAGE}\b"
     rf".*{_ABOUT}.*"
     rf"|(?:this|the (?:contents? of|information (?:contained )?in) this)\s+{_MESSAGE}\b.*{_ABOUT}.*"

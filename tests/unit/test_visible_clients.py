@@ -243,6 +243,9 @@ def test_signatures(tail: str) -> None:
         "Bonjour,\n\nsurface : 1 200 m²\nannée : 1974\nchauffage : gaz",
         "Voici l'adresse : https://x.example/a\n\nEst-ce le bon formulaire ?",
         "Il a écrit : non.",
+        "Quelles sanctions ?\n\nAvertissement ou blâme\nMise à pied\nLicenciement",
+        "Bonjour,\n\nCe courriel concerne l'usage du gymnase et ses horaires.",
+        "Bonjour,\n\nLes travaux portent sur :\n- les murs\n- le toit",
         "Option 1\n-----\nOption 2\n\nLaquelle ?",
     ],
 )
