@@ -55,6 +55,10 @@ class Endpoint:
         return tuple(dict.fromkeys(part for part in found if part))
 
 
+class Silent(Unavailable):
+    """No sign within the timeout: asking the same server again would wait as long again."""
+
+
 @dataclass(slots=True, eq=False)
 class _Server:
     """One address with what is known of it; times are monotonic seconds."""
@@ -123,7 +127,7 @@ class ChatClient:
                 log.warning("endpoint unavailable", why=str(error))
                 if len(tried) < len(self._servers):
                     continue
-                pause = next(pauses, None)
+                pause = None if isinstance(error, Silent) else next(pauses, None)
                 if pause is None:
                     raise
                 tried.clear()
@@ -233,7 +237,7 @@ def _in_words(endpoint: Endpoint) -> Iterator[None]:
             f"le serveur du modèle répond {error.status_code}{_said(error)}"
         ) from error
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
-        raise Unavailable(f"aucun signe du serveur en {endpoint.timeout:g} s") from error
+        raise Silent(f"aucun signe du serveur en {endpoint.timeout:g} s") from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         raise Unavailable("le serveur du modèle est injoignable") from error
     except openai.APIError as error:  # told within the stream: the engine behind is in trouble
