@@ -262,6 +262,8 @@ def summary(
         "declined, passage withheld": declined(withheld, MIN_EVIDENCE, MIN_GROUNDING),
         "declined, passage not found": declined(missed, MIN_EVIDENCE, MIN_GROUNDING),
         "seconds a question": sum(each.seconds for each in every) / max(1, len(every)),
+        "of which checks (s a draft)": sum(d.outcome.data.timings["checks"] for d in drafts)
+        / max(1, len(drafts)),
         "curve": curve(given, withheld),
     }
 

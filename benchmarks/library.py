@@ -112,8 +112,11 @@ class Library:
         self._count = FileTokenCounter(model)
         self._embedding = ""
 
-    async def add(self, pages: Iterable[Page], *, keep: Path | None = None) -> None:
-        """Read, cut, embed and index ``pages``; ``keep`` names a file for the dense vectors."""
+    async def add(self, pages: Iterable[Page], *, keep: Path | None = None) -> dict[UUID, Any]:
+        """Read, cut, embed and index ``pages``; ``keep`` names a file for the dense vectors.
+
+        Returns the vector of each document's first passage.
+        """
         stored = [each for page in pages for each in self._cut(page)]
         texts = [f"{context(p.title, p.heading_path)}\n{p.text}" for p in stored]
         dense = await self._dense(texts, keep)
@@ -131,6 +134,8 @@ class Library:
             state = State(each.document_id, each.rank, each.token, 1, "default", "public")
             await self._index.advance(self._embedding, state)
             await self._index.reveal(self._embedding, state)
+        pairs = zip(reversed(stored), reversed(dense), strict=True)
+        return {p.document_id: row for p, row in pairs}
 
     async def _dense(self, texts: Sequence[str], keep: Path | None) -> Any:
         answer = await self._embed.answer(EmbedQuery(texts=("x",), kind="passage", sparse=False))
