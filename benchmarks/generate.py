@@ -46,6 +46,7 @@ from benchmarks.layouts import Asked, bound, in_rank_order, mail_first, ours
 from benchmarks.library import Page, asked_by_mail, library, read_block
 from benchmarks.report import percentile, report
 from deploy.local.demo_model import ModelServer
+from deploy.local.process import tail
 from services.generate.adapters.bus_scorer import BusScorer
 from shared import admin
 from shared.cli.client import BusClient, connected
@@ -172,6 +173,9 @@ def serving(options: argparse.Namespace, folder: Path) -> Iterator[Served]:
     try:
         server.wait(lambda: None)
         yield Served(server.environment["SOURCIER_GENERATION__ENDPOINT"], server.name)
+    except BaseException:
+        print(f"the model server's last words:\n{tail(folder / 'serving.log')}")
+        raise
     finally:
         server.stop()
 
