@@ -83,7 +83,7 @@ async def test_the_only_server_is_tried_a_bounded_number_of_times(
     broken: Reply, said: str, times: int
 ) -> None:
     with endpoint(broken) as server:
-        client = await client_of(server.url, timeout=0.3)
+        client = await client_of(server.url, timeout=0.3 if broken.pause else 5)
         with pytest.raises(Unavailable, match=said):
             await client.ask(ASKED)
         await client.stop()
