@@ -46,8 +46,9 @@ _MESSAGE = (
     r"|nachricht|mensaje|correo(?: electrónico)?|messaggio|mensagem|bericht)"
 )
 _ABOUT = (
-    r"(?:confidenti?[ae]l|privileged|intended|recipient|virus|destinataire|pièces? jointes?|usage exclusif"
-    r"|vertraulich|empfänger|confidencial|destinatari[oa]|riservat|privat|vertrouwelijk|geadresse)"
+    r"(?:confidenti?[ae]l|privileged|intended|recipient|virus|destinataire|pièces? jointes?"
+    r"|usage exclusif|vertraulich|empfänger|confidencial|destinatari[oa]|riservat|privat"
+    r"|vertrouwelijk|geadresse)"
 )
 _DISCLAIMER = re.compile(
     r"^[\s*_\[(]*(?:"

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-MAX_DEPTH = 400
+MAX_NESTING = 10_000
+MAX_QUOTES = 20
+"""Marks before a line: nested without end, they would outgrow the mail a thousand times."""
+MAX_SIGNATURES = 10
+"""Looked into, one for each quoted mail; each costs the length of its text."""
 _SKIPPED = frozenset(
     {
         "head",
@@ -41,6 +45,10 @@ _SIGNATURE = re.compile(
     r"_block|signature)(?:$|\s)",
     re.IGNORECASE,
 )
+# Void elements and those that the next of their kind closes do not nest.
+_NESTING_TAG = re.compile(
+    r"<(/?)(?!(?:br|hr|img|input|meta|link|col|p|li|tr|td|th|dd|dt|option)\b)[a-z]", re.IGNORECASE
+)
 _RUNS = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -51,6 +59,7 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     current: str = ""
     quotes: int = 0
+    signatures: int = 0
 
     def text(self, text: str) -> None:
         piece = _RUNS.sub(" ", text)
@@ -59,7 +68,7 @@ class _Writer:
         self.current += piece
 
     def line_end(self) -> None:
-        self.lines.append("> " * self.quotes + self.current.rstrip(" "))
+        self.lines.append("> " * min(self.quotes, MAX_QUOTES) + self.current.rstrip(" "))
         self.current = ""
 
     def block(self, spaced: bool) -> None:
@@ -83,11 +92,23 @@ class _Writer:
 
 def html_to_text(html: str) -> str:
     """The visible text of `html`; `> ` before quoted blocks, `- ` before items, `text (url)`."""
-    body = LexborHTMLParser(html).body
+    body = LexborHTMLParser(html[: _too_deep(html)]).body
     writer = _Writer()
     if body is not None:
         _walk(body, writer)
     return writer.result()
+
+
+def _too_deep(html: str) -> int:
+    """Where elements are nested deeper than any program writes: the parser is quadratic in it."""
+    if html.count("<") <= MAX_NESTING:
+        return len(html)
+    depth = 0
+    for tag in _NESTING_TAG.finditer(html):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        if depth > MAX_NESTING:
+            return tag.start()
+    return len(html)
 
 
 def _walk(root: LexborNode, writer: _Writer) -> None:
@@ -120,7 +141,8 @@ def _enter(node: LexborNode, writer: _Writer) -> bool:
         return False
     if tag in _BLOCKS:
         writer.block(tag in _SPACED)
-        if _is_signature(node):
+        if writer.signatures < MAX_SIGNATURES and _is_signature(node):
+            writer.signatures += 1
             writer.delimiter()
     if tag == "hr":
         writer.text("_" * 32)

@@ -245,6 +245,12 @@ def test_deep_html_neither_recurses_nor_loses_its_text() -> None:
     assert html_to_text("<div>" * 5000 + "fond").strip() == "fond"
 
 
+def test_html_nested_without_end_stays_small() -> None:
+    text = html_to_text("<blockquote>a" * 100_000)
+    assert text.startswith("> a")
+    assert len(text) < 1_000_000
+
+
 def test_obsolete_header_names_are_read() -> None:
     raw = b"\r\nFrom : a@b.example\r\nSubject\t: Taux\r\n\r\nPrix : 3 euros"
     read = read_mail(raw, LIMITS)
