@@ -31,8 +31,17 @@ Timings = dict[str, Annotated[float, Field(ge=0)]]
 """Seconds by stage name."""
 
 SkipReason = Literal[
-    "auto-reply", "list", "loop", "empty", "duplicate", "unreadable", "limit", "encrypted"
+    "auto-reply",
+    "list",
+    "loop",
+    "empty",
+    "duplicate",
+    "unreadable",
+    "limit",
+    "encrypted",
+    "category",
 ]
+"""``category``: its category is configured without drafts."""
 DeclineReason = Literal[
     "no-passage", "not-enough-evidence", "out-of-scope", "unsupported", "engine-missing"
 ]

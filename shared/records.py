@@ -51,6 +51,8 @@ class MailBlock(Frozen):
     audiences: tuple[Slug, ...] = ("public",)
     raw_key: ObjectKey
     attachments: tuple[Attachment, ...] = ()
+    earlier: tuple[str, ...] = ()
+    """New texts of the last e-mails before this one in its thread, oldest first, cut."""
 
 
 class Envelope(Frozen):

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.categories import Triage
 from shared.envelope import Slug
 from shared.events import EngineName
 from shared.queries import Method
@@ -256,6 +257,7 @@ class Settings(BaseSettings):
     postgres: Postgres = Postgres()
     mailboxes: dict[Slug, Mailbox] = Field(default_factory=lambda: {"default": Mailbox()})
     ingest: Ingest = Ingest()
+    triage: Triage = Triage()
     embedding: Embedding = Embedding()
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()

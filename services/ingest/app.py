@@ -16,12 +16,14 @@ from services.ingest.inbox import HttpInbox
 from services.ingest.mail_service import MailIntake
 from services.ingest.mime import MailLimits
 from services.ingest.service import DocumentIntake
-from shared.bus import Bus
+from services.ingest.triage import Sorter
+from shared.bus import Bus, Probe
 from shared.clock import utcnow
 from shared.identity import short_hash
 from shared.models.local import awaited, local
 from shared.objects import S3Objects
 from shared.postgres import open_pool
+from shared.queries import EmbedAnswer
 from shared.runtime import Parts, run
 from shared.settings import Ingest, Settings
 
@@ -44,6 +46,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         max_parts=config.mail_max_parts,
         max_depth=config.mail_max_depth,
     )
+    sorter = Sorter(settings.triage, lambda query: bus.ask(query, EmbedAnswer))
     mails = MailIntake(
         objects,
         reader,
@@ -52,15 +55,19 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         mailboxes=settings.mailboxes,
         limits=limits,
         per_sender=config.drafts_per_sender_hour,
+        sorter=sorter,
     )
     register(bus, documents, mails)
-    inbox = HttpInbox(objects, utcnow, settings.mailboxes)
-    api = build_api(inbox, documents, bus.say, config)
+    api = build_api(HttpInbox(objects, utcnow, settings.mailboxes), documents, bus.say, config)
     try:
-        yield Parts(api=api, needs={"objects": objects.ready, "database": intake.ready})
+        yield Parts(api=api, needs=_needs(objects, intake, sorter))
     finally:
         reader.close()
         await pool.close()
+
+
+def _needs(objects: S3Objects, intake: PostgresIntake, sorter: Sorter) -> dict[str, Probe]:
+    return {"objects": objects.ready, "database": intake.ready, "embed": sorter.ready}
 
 
 def _setup(config: Ingest, directory: Path) -> Setup:

@@ -9,6 +9,7 @@ from uuid import UUID
 from services.ingest.mime import Address as ReadAddress
 from services.ingest.mime import Attachment as ReadAttachment
 from services.ingest.mime import Mail
+from services.ingest.triage import Sorted
 from shared.events import MailReceived
 from shared.records import Address, Attachment, MailBlock
 from shared.settings import Mailbox
@@ -33,7 +34,7 @@ class Incoming:
     @classmethod
     def stored(cls, event: MailReceived, mail_id: UUID) -> Incoming:
         """An e-mail whose raw message is stored under its own id."""
-        return cls(event, mail_id, f"mails/{event.data.mailbox}/{mail_id}.eml")
+        return cls(event, mail_id, raw_key(event.data.mailbox, mail_id))
 
     @property
     def prefix(self) -> str:
@@ -43,11 +44,18 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The new text of an e-mail, its questions, and the ISO 639-1 code of their language."""
+    """The new text of an e-mail, its questions, the ISO 639-1 code of their language, and the new
+    texts of its thread's last e-mails before, oldest first."""
 
     text: str
     questions: tuple[str, ...]
     language: str
+    earlier: tuple[str, ...] = ()
+
+
+def raw_key(mailbox: str, mail_id: UUID) -> str:
+    """Where the raw message of an e-mail is stored."""
+    return f"mails/{mailbox}/{mail_id}.eml"
 
 
 def block(
@@ -56,10 +64,12 @@ def block(
     mailbox: Mailbox,
     thread_id: UUID,
     asked: Asked,
+    found: Sorted,
     attachments: tuple[Attachment, ...],
 ) -> MailBlock:
     """The block that travels with an accepted e-mail."""
     date = mail.date
+    own = found.category.collections if found.category else ()
     return MailBlock(
         mail_id=incoming.mail_id,
         mailbox=incoming.event.data.mailbox,
@@ -75,10 +85,12 @@ def block(
         new_text=asked.text,
         questions=asked.questions,
         language=asked.language,
-        collections=mailbox.collections,
+        category=found.name,
+        collections=own or mailbox.collections,
         audiences=mailbox.audiences,
         raw_key=incoming.raw_key,
         attachments=attachments,
+        earlier=asked.earlier,
     )
 
 

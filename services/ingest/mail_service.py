@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -12,19 +12,21 @@ from uuid import UUID
 from services.ingest.formats.model import Unreadable
 from services.ingest.mail_block import (
     MAX_DESCRIBED,
-    MAX_REFERENCES,
     MAX_SUBJECT_CHARS,
     Asked,
     Incoming,
     block,
     described,
     described_address,
+    raw_key,
 )
 from services.ingest.mime import Attachment as ReadAttachment
 from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
 from services.ingest.questions import find_questions, language
 from services.ingest.service import SOURCE, DocumentReader
-from services.ingest.skipping import correspondent_of, skip_reason
+from services.ingest.skipping import skip_reason
+from services.ingest.threads import Strand, strand_of
+from services.ingest.triage import Sorter, undrafted
 from services.ingest.visible import new_text
 from shared.delivery import Invalid
 from shared.envelope import caused
@@ -35,9 +37,9 @@ from shared.events import (
     MailSkippedData,
     SkipReason,
 )
-from shared.identity import LOOP_HEADER, mail_id, sha256, stable_id
-from shared.objects import ObjectStore, TooLarge
-from shared.records import Attachment
+from shared.identity import LOOP_HEADER, mail_id, stable_id
+from shared.objects import Missing, ObjectStore, TooLarge
+from shared.records import Attachment, MailBlock
 from shared.routing import OfMail
 from shared.settings import Mailbox
 
@@ -48,32 +50,35 @@ MAX_ATTACHMENT_BYTES = 20 * 2**20
 ATTACHMENT_SECONDS = 60.0
 """For all attachments of an e-mail together: it waits for them, and other e-mails for it."""
 WINDOW = timedelta(hours=1)
+MAX_EARLIER = 3
+MAX_EARLIER_CHARS = 2000
+"""Of each earlier e-mail of a thread."""
 
 Outcome = Literal["accepted", "duplicate", "limit"]
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An e-mail that may be answered. `related` are the Message-IDs it answers, nearest last."""
+    """An e-mail that may be answered, and what tells its thread."""
 
     event_id: UUID
     mail_id: UUID
     mailbox: str
-    message_id: str
-    related: tuple[str, ...]
-    thread_id: UUID
-    """The thread when no e-mail of the same sender among `related` is known."""
-    sender_sha256: str
-    """Of the correspondent: who writes, or for whom a web form writes."""
+    strand: Strand
     received: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What was decided of an arrival, the same each time that its event comes."""
+    """What was decided of an arrival, the same each time that its event comes.
+
+    `earlier`: the last accepted e-mails of the thread that were received before, oldest first; at
+    most `MAX_EARLIER`.
+    """
 
     outcome: Outcome
     thread_id: UUID
+    earlier: tuple[UUID, ...] = ()
 
 
 class MailRegister(Protocol):
@@ -84,7 +89,8 @@ class MailRegister(Protocol):
 
         Duplicate: the same e-mail was accepted by another event, or its Message-ID in another
         e-mail of the sender. Limit: `limit` e-mails of the sender were accepted in the `WINDOW`
-        before; sent again later, such an e-mail is decided anew. A thread has one sender.
+        before; sent again later, such an e-mail is decided anew. The thread is that of
+        `thread_of`, among the mailbox's e-mails that have the sender among their people.
         """
 
 
@@ -100,6 +106,7 @@ class MailIntake:
         mailboxes: Mapping[str, Mailbox],
         limits: MailLimits,
         per_sender: int,
+        sorter: Sorter,
         attachment_seconds: float = ATTACHMENT_SECONDS,
     ) -> None:
         self._objects = objects
@@ -109,6 +116,7 @@ class MailIntake:
         self._mailboxes = mailboxes
         self._limits = limits
         self._per_sender = per_sender
+        self._sorter = sorter
         self._attachment_seconds = attachment_seconds
 
     async def take(self, event: MailReceived) -> MailAccepted | MailSkipped:
@@ -151,7 +159,8 @@ class MailIntake:
         questions = await asyncio.to_thread(find_questions, mail.subject, text)
         if not questions:
             return self._skipped(incoming, mail, "empty", "Le message ne demande rien.")
-        known = await self._register.register(_arrival(incoming, mail), self._per_sender)
+        arrival = _arrival(incoming, mail, mailbox)
+        known = await self._register.register(arrival, self._per_sender)
         if known.outcome == "duplicate":
             return self._skipped(
                 incoming, mail, "duplicate", "Cet e-mail est déjà arrivé dans cette boîte."
@@ -159,19 +168,39 @@ class MailIntake:
         if known.outcome == "limit":
             detail = f"Plus de {self._per_sender} e-mails de cet expéditeur en une heure."
             return self._skipped(incoming, mail, "limit", detail)
+        found = await self._sorter.sort(mail.subject, text)
+        if found.category is not None and not found.category.draft:
+            return self._skipped(incoming, mail, "category", undrafted(found))
         attachments = await self._attachments(incoming, mail)
-        asked = Asked(text, questions, await asyncio.to_thread(language, text))
-        data = OfMail(mail=block(incoming, mail, mailbox, known.thread_id, asked, attachments))
+        earlier = await self._earlier(incoming, known.earlier)
+        asked = Asked(text, questions, await asyncio.to_thread(language, text), earlier)
+        accepted = block(incoming, mail, mailbox, known.thread_id, asked, found, attachments)
+        return self._accepted(incoming, accepted)
+
+    def _accepted(self, incoming: Incoming, mail: MailBlock) -> MailAccepted:
         return caused(
             incoming.event,
             MailAccepted,
             source=SOURCE,
             time=self._clock(),
-            data=data,
+            data=OfMail(mail=mail),
             subject=str(incoming.mail_id),
             # Two e-mails under one event id are two events, or the broker would drop the second.
             discriminator=str(incoming.mail_id),
         )
+
+    async def _earlier(self, incoming: Incoming, mails: Sequence[UUID]) -> tuple[str, ...]:
+        found: list[str] = []
+        for identity in mails:
+            try:
+                raw = await self._objects.get(raw_key(incoming.event.data.mailbox, identity))
+                mail = await asyncio.to_thread(read_mail, raw, self._limits)
+            except (Missing, UnreadableMail):
+                # The store forgets e-mails by rules of its own; limits may be lower by now.
+                continue
+            text = await asyncio.to_thread(new_text, mail.text)
+            found.append(text[:MAX_EARLIER_CHARS])
+        return tuple(found)
 
     async def _attachments(self, incoming: Incoming, mail: Mail) -> tuple[Attachment, ...]:
         end = asyncio.get_running_loop().time() + self._attachment_seconds
@@ -226,21 +255,12 @@ class MailIntake:
         )
 
 
-def _arrival(incoming: Incoming, mail: Mail) -> Arrival:
-    mailbox = incoming.event.data.mailbox
-    correspondent = sha256(correspondent_of(mail).encode())
-    names = (*mail.references[-MAX_REFERENCES:], mail.in_reply_to)
-    related = tuple(dict.fromkeys(name for name in names if name))
-    # An answer that comes before what it answers finds the same thread: both know the first mail.
-    # All who answer one circular share its Message-ID, so the correspondent is part of the thread.
-    root = next(iter(related), None) or mail.message_id or str(incoming.mail_id)
+def _arrival(incoming: Incoming, mail: Mail, mailbox: Mailbox) -> Arrival:
+    name = incoming.event.data.mailbox
     return Arrival(
         event_id=incoming.event.id,
         mail_id=incoming.mail_id,
-        mailbox=mailbox,
-        message_id=mail.message_id,
-        related=related,
-        thread_id=stable_id("thread", mailbox, correspondent, root),
-        sender_sha256=correspondent,
+        mailbox=name,
+        strand=strand_of(mail, name, incoming.mail_id, mailbox.addresses),
         received=incoming.event.time,
     )

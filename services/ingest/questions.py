@@ -87,11 +87,13 @@ about and any are can could does for from have how into is long many may much ou
 that the their there they this what when where which who will with would you your
 """
 _PREFIXES = re.compile(
-    r"^\s*(?:(?:re|ré|rép|réf|tr|fw|fwd|aw|wg|rv|i)\s?(?:\[\d+\])?\s?:|\[[^\]]{1,40}\])\s*",
+    r"^\s*(?:(?:re|ré|rép|réf|aw|antw|sv|rif|r|tr|fw|fwd|wg|rv|i|vb|doorst)"
+    r"\s?(?:\[\d+\]|\(\d+\))?\s?[:：]|\[[^\]]{1,40}\])\s*",
     re.IGNORECASE,
 )
 _REPLY_PREFIX = re.compile(
-    r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|ré|rép|aw)\s?(?:\[\d+\])?\s?:", re.IGNORECASE
+    r"^\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|ré|rép|aw|antw|sv|rif|r)\s?(?:\[\d+\]|\(\d+\))?\s?[:：]",
+    re.IGNORECASE,
 )
 _SAYS_NOTHING = re.compile(
     r"^\W*(?:(?:merci|voir|cf|tout|est|dans|en|sur|le|la|l|d|de|objet|sujet|titre|ci|joint|dessus"
@@ -131,14 +133,19 @@ def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
 
 
 def meaningful_subject(subject: str) -> str:
-    """`subject` without Re:, Tr: and [tags]; "" when what is left says nothing."""
+    """The `bare_subject`; "" when it says nothing."""
+    text = bare_subject(subject)
+    return "" if _EMPTY_SUBJECT.match(text) else text
+
+
+def bare_subject(subject: str) -> str:
+    """`subject` on one line, without Re:, Tr: and [tags]."""
     text = " ".join(subject[:1000].split())
     while True:
         shorter = _PREFIXES.sub("", text, count=1)
         if shorter == text:
-            break
+            return text
         text = shorter
-    return "" if _EMPTY_SUBJECT.match(text) else text
 
 
 def is_reply(subject: str) -> bool:

@@ -10,8 +10,15 @@ from uuid import UUID
 
 from services.ingest.chunking import TokenCounter
 from services.ingest.formats.model import Limits
-from services.ingest.mail_service import WINDOW, Arrival, Outcome, Registration
+from services.ingest.mail_service import (
+    MAX_EARLIER,
+    WINDOW,
+    Arrival,
+    Outcome,
+    Registration,
+)
 from services.ingest.reading import Reading, Submission, read_document, read_text
+from services.ingest.threads import Earlier, thread_of
 
 
 class MemoryIntake:
@@ -31,24 +38,42 @@ class MemoryIntake:
                 return decided
             if decided.outcome == "accepted":
                 return Registration("duplicate", decided.thread_id)
-        mine = [
-            pair
-            for pair in self._mails.values()
-            if (pair[0].mailbox, pair[0].sender_sha256) == (arrival.mailbox, arrival.sender_sha256)
-        ]
+        strand = arrival.strand
+        here = sorted(
+            (
+                pair
+                for pair in self._mails.values()
+                if pair[0].mailbox == arrival.mailbox and pair[0].mail_id != arrival.mail_id
+            ),
+            key=lambda pair: (pair[0].received, pair[0].mail_id),
+        )
+        mine = [pair for pair in here if pair[0].strand.sender == strand.sender]
         for known, decided in mine:
-            copy = known.message_id == arrival.message_id and decided.outcome == "accepted"
-            if copy and arrival.message_id:
+            copy = known.strand.message_id == strand.message_id and decided.outcome == "accepted"
+            if copy and strand.message_id:
                 return Registration("duplicate", decided.thread_id)
-        by_id = {known.message_id: decided.thread_id for known, decided in reversed(mine)}
-        threads = [by_id[name] for name in arrival.related if name in by_id]
         sent = sum(
             decided.outcome == "accepted"
             and arrival.received - WINDOW < known.received <= arrival.received
             for known, decided in mine
         )
+        with_sender = [
+            Earlier(
+                known.strand.message_id, known.strand.subject, decided.thread_id, known.received
+            )
+            for known, decided in here
+            if strand.sender in (known.strand.sender, *known.strand.people)
+        ]
+        thread = thread_of(strand, arrival.received, with_sender)
+        before = [
+            known.mail_id
+            for known, decided in here
+            if decided.outcome == "accepted"
+            and decided.thread_id == thread
+            and (known.received, known.mail_id) < (arrival.received, arrival.mail_id)
+        ]
         outcome: Outcome = "accepted" if sent < limit else "limit"
-        decided = Registration(outcome, threads[-1] if threads else arrival.thread_id)
+        decided = Registration(outcome, thread, tuple(before[-MAX_EARLIER:]))
         self._mails[arrival.mail_id] = arrival, decided
         return decided
 

@@ -13,16 +13,21 @@ import pytest
 
 from services.ingest.mail_service import MailIntake
 from services.ingest.mime import MailLimits
-from shared.delivery import Invalid
+from services.ingest.triage import Embed, Sorter
+from shared.categories import Triage
+from shared.delivery import Invalid, Unavailable
 from shared.envelope import Event
 from shared.events import MailAccepted, MailReceived, MailReceivedData, MailSkipped
 from shared.objects import MemoryObjects, Missing
+from shared.queries import EmbedAnswer, EmbedQuery
 from shared.records import MailBlock
 from shared.settings import Mailbox
 from tests import samples
 from tests.fakes.intake_memory import DirectReader, MemoryIntake, WordCounter
 
 QUESTION = "Bonjour,\n\nLe programme finance-t-il l'étude préalable de notre école ?\n\nMerci"
+
+UNSORTED = Triage()
 
 
 @pytest.fixture
@@ -35,8 +40,16 @@ def intake(objects: MemoryObjects) -> MailIntake:
     return an_intake(objects, DirectReader(WordCounter()))
 
 
+async def nobody(query: EmbedQuery) -> EmbedAnswer:
+    raise Unavailable("nobody answers query.embed.v1")
+
+
 def an_intake(
-    objects: MemoryObjects, reader: DirectReader, attachment_seconds: float = 60
+    objects: MemoryObjects,
+    reader: DirectReader,
+    attachment_seconds: float = 60,
+    triage: Triage = UNSORTED,
+    embed: Embed = nobody,
 ) -> MailIntake:
     return MailIntake(
         objects,
@@ -46,6 +59,7 @@ def an_intake(
         mailboxes={"default": Mailbox(addresses=("aide@exemple.fr",), collections=("guides",))},
         limits=MailLimits(max_bytes=100_000, max_parts=50, max_depth=10),
         per_sender=3,
+        sorter=Sorter(triage, embed),
         attachment_seconds=attachment_seconds,
     )
 

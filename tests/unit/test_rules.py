@@ -51,6 +51,7 @@ COMPUTING = {
     "structlog",
 }
 CONTRACT = {
+    "shared.categories",
     "shared.envelope",
     "shared.events",
     "shared.document_events",

@@ -7,7 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 from uuid import UUID
 
-from services.ingest.mail_service import WINDOW, Arrival, Outcome, Registration
+from services.ingest.mail_service import (
+    MAX_EARLIER,
+    WINDOW,
+    Arrival,
+    Outcome,
+    Registration,
+)
+from services.ingest.threads import SUBJECT_WINDOW, Earlier, thread_of
 from shared.postgres import Connection, Pool, transaction
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
@@ -18,10 +25,17 @@ where mailbox = $1 and message_id = $2 and message_id <> '' and mail_id <> $3
   and sender_sha256 = $4 and outcome = 'accepted'
 order by received limit 1
 """
-_THREAD = """
-select thread_id from intake.mails
-where mailbox = $1 and message_id = any($2::text[]) and sender_sha256 = $3
-order by array_position($2::text[], message_id) desc, received limit 1
+_EARLIER_OF_ITS_PEOPLE = """
+select message_id, subject_sha256, thread_id, received from intake.mails
+where mailbox = $1 and ($2 = sender_sha256 or $2 = any(people)) and mail_id <> $3
+  and (message_id <> '' and message_id = any($4::text[])
+       or subject_sha256 <> '' and subject_sha256 = $5 and received >= $6)
+order by received desc, mail_id desc limit 200
+"""
+_THREAD_BEFORE = """
+select mail_id from intake.mails
+where thread_id = $1 and outcome = 'accepted' and (received, mail_id) < ($2, $3)
+order by received desc, mail_id desc limit $4
 """
 _COUNT = """
 select count(*) from intake.mails
@@ -30,8 +44,9 @@ where mailbox = $1 and sender_sha256 = $2 and outcome = 'accepted'
 """
 _INSERT = """
 insert into intake.mails
-    (mail_id, event_id, mailbox, message_id, thread_id, sender_sha256, received, outcome)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+    (mail_id, event_id, mailbox, message_id, thread_id, sender_sha256, received, outcome,
+     subject_sha256, people)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (mail_id) do update set event_id = excluded.event_id, thread_id = excluded.thread_id,
     received = excluded.received, outcome = excluded.outcome
 """
@@ -52,10 +67,11 @@ class PostgresIntake:
         """See `MailRegister`."""
         async with transaction(self._pool) as connection:
             # Two e-mails of one sender, or two copies of one, are decided one after the other.
-            await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.sender_sha256}")
+            await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.strand.sender}")
             row = await connection.fetchrow(_KNOWN, arrival.mail_id)
             if row is not None and row["event_id"] == arrival.event_id:
-                return Registration(cast(Outcome, row["outcome"]), row["thread_id"])
+                outcome = cast(Outcome, row["outcome"])
+                return await _registered(connection, arrival, outcome, row["thread_id"])
             if row is not None and row["outcome"] == "accepted":
                 return Registration("duplicate", row["thread_id"])
             return await self._decide(connection, arrival, limit)
@@ -65,40 +81,56 @@ class PostgresIntake:
         return self._locked(f"document\x1f{document_id}")
 
     async def _decide(self, connection: Connection, arrival: Arrival, limit: int) -> Registration:
-        mailbox = arrival.mailbox
+        mailbox, strand = arrival.mailbox, arrival.strand
         copy = await connection.fetchval(
-            _SAME_MESSAGE,
-            mailbox,
-            arrival.message_id,
-            arrival.mail_id,
-            arrival.sender_sha256,
+            _SAME_MESSAGE, mailbox, strand.message_id, arrival.mail_id, strand.sender
         )
         if copy is not None:
             return Registration("duplicate", copy)
-        known = await connection.fetchval(
-            _THREAD, mailbox, list(arrival.related), arrival.sender_sha256
-        )
-        thread = known or arrival.thread_id
+        thread = thread_of(strand, arrival.received, await _known(connection, arrival))
         since = arrival.received - WINDOW
-        sent = await connection.fetchval(
-            _COUNT, mailbox, arrival.sender_sha256, since, arrival.received
-        )
+        sent = await connection.fetchval(_COUNT, mailbox, strand.sender, since, arrival.received)
         outcome: Outcome = "accepted" if sent < limit else "limit"
         await connection.execute(
             _INSERT,
             arrival.mail_id,
             arrival.event_id,
             mailbox,
-            arrival.message_id,
+            strand.message_id,
             thread,
-            arrival.sender_sha256,
+            strand.sender,
             arrival.received,
             outcome,
+            strand.subject,
+            list(strand.people),
         )
-        return Registration(outcome, thread)
+        return await _registered(connection, arrival, outcome, thread)
 
     @asynccontextmanager
     async def _locked(self, name: str) -> AsyncIterator[None]:
         async with transaction(self._pool) as connection:
             await connection.execute(_LOCK, name)
             yield
+
+
+async def _known(connection: Connection, arrival: Arrival) -> list[Earlier]:
+    strand = arrival.strand
+    rows = await connection.fetch(
+        _EARLIER_OF_ITS_PEOPLE,
+        arrival.mailbox,
+        strand.sender,
+        arrival.mail_id,
+        list(strand.related),
+        strand.subject,
+        arrival.received - SUBJECT_WINDOW,
+    )
+    return [Earlier(*row) for row in reversed(rows)]
+
+
+async def _registered(
+    connection: Connection, arrival: Arrival, outcome: Outcome, thread: UUID
+) -> Registration:
+    rows = await connection.fetch(
+        _THREAD_BEFORE, thread, arrival.received, arrival.mail_id, MAX_EARLIER
+    )
+    return Registration(outcome, thread, tuple(row["mail_id"] for row in reversed(rows)))
