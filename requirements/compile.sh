@@ -12,7 +12,7 @@ compile() { # output, constraint files as -c …, then extras as --extra …
 }
 compile all.tmp --all-extras ${SOURCIER_CONSTRAINTS:+-c "$SOURCIER_CONSTRAINTS"}
 compile base.txt -c requirements/all.tmp --extra ingest --extra retrieve --extra generate \
-  --extra feedback --extra cli --extra stack
+  --extra feedback --extra mail --extra cli --extra stack
 compile embed.txt -c requirements/all.tmp --extra embed
 compile dev.txt -c requirements/all.tmp --extra dev
 compile serve.txt -c requirements/all.tmp --extra serve

@@ -13,7 +13,7 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from shared import settings
-from shared.topology import DEAD, DUPLICATE_WINDOW, STAGES, STREAMS, Stage, Stream
+from shared.topology import BRIDGE_STAGES, DEAD, DUPLICATE_WINDOW, STAGES, STREAMS, Stage, Stream
 
 MAX_MESSAGE = 512 * 1024
 """Largest message of a stream in bytes; its dead letter (base64) still fits max_payload."""
@@ -52,8 +52,14 @@ def consumer_config(stage: Stage) -> api.ConsumerConfig:
     )
 
 
-async def apply(config: settings.Settings, stages: Sequence[Stage] = STAGES) -> list[str]:
+def declared(config: settings.Settings) -> tuple[Stage, ...]:
+    """The stages of this installation."""
+    return (*STAGES, *BRIDGE_STAGES) if config.bridge.outgoing else STAGES
+
+
+async def apply(config: settings.Settings, stages: Sequence[Stage] = ()) -> list[str]:
     """Make the broker as the topology says. Returns what was changed, in words."""
+    stages = stages or declared(config)
     connection = await nats.connect(config.nats.url, **credentials(config.nats))
     try:
         jetstream = connection.jetstream()
@@ -76,7 +82,7 @@ async def check(config: settings.Settings) -> list[str]:
     """How the broker differs from the whole topology; empty when it does not."""
     connection = await nats.connect(config.nats.url, **credentials(config.nats))
     try:
-        return await differences(connection.jetstream(), config, STAGES)
+        return await differences(connection.jetstream(), config, declared(config))
     finally:
         await connection.close()
 

@@ -45,7 +45,7 @@ def asyncapi() -> dict[str, Any]:
     for service, kinds in topology.SAYS.items():
         for kind in kinds:
             operations[f"{service}-says-{kind.nats_prefix()}"] = _operation("send", kind)
-    for stage in topology.STAGES:
+    for stage in (*topology.STAGES, *topology.BRIDGE_STAGES):
         hears = _operation("receive", stage.event) | {
             "x-durable": stage.durable,
             "x-stream": stage.stream.name,

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.bridge import Bridge
 from shared.categories import Triage
 from shared.envelope import Slug
 from shared.events import EngineName
@@ -266,6 +267,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     delivery: Delivery = Delivery()
     log: Log = Log()
+    bridge: Bridge = Bridge()
 
     @classmethod
     def settings_customise_sources(

@@ -96,6 +96,18 @@ STAGES = (
     FEEDBACK_REMOVAL,
 )
 
+MAIL_REPLY = Stage(
+    "mail",
+    "reply",
+    DRAFT,
+    e.ReplyApproved,
+    cap=900,
+    # A server that puts an e-mail off (greylisting, a full mailbox) is asked again for a day.
+    policy=Policy(attempts=110, backoff=(10.0, 60.0, 300.0, 900.0)),
+)
+BRIDGE_STAGES = (MAIL_REPLY,)
+"""Declared only where the bridge is configured: elsewhere replies would wait there for nobody."""
+
 SAYS: dict[str, tuple[type[Event], ...]] = {
     "ingest": (
         e.MailReceived,
@@ -147,4 +159,4 @@ def stream_of(event: type[Event]) -> Stream:
 
 def stages_of(service: str) -> tuple[Stage, ...]:
     """The stages of one service."""
-    return tuple(stage for stage in STAGES if stage.service == service)
+    return tuple(stage for stage in (*STAGES, *BRIDGE_STAGES) if stage.service == service)

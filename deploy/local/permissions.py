@@ -14,7 +14,7 @@ OPERATOR = "operator"
 MAIL_SYSTEM = "mailsystem"
 """A mail system that publishes e-mails and picks up approved replies; its client must use the
 inbox prefix ``_INBOX_mailsystem``, as each service uses its own."""
-USERS = (*(name for name in SAYS if name != "mail"), OPERATOR, MAIL_SYSTEM)
+USERS = (*SAYS, OPERATOR, MAIL_SYSTEM)
 
 
 @dataclass(frozen=True)

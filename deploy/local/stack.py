@@ -15,7 +15,9 @@ from shared.cli.client import connected
 from shared.cli.where import configured
 
 SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
-SCHEMA_OF = {"ingest": "intake", "feedback": "feedback"}
+BRIDGE = "mail"
+"""The service that runs besides when ``[bridge]`` is configured."""
+SCHEMA_OF = {"ingest": "intake", "feedback": "feedback", BRIDGE: "bridge"}
 """PostgreSQL schema of a service, owned by a role of the same name: no other may read it."""
 ENVIRONMENT = "local"
 DATABASE = "sourcier"
@@ -29,7 +31,8 @@ class Stack:
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
-        names = ["nats", *PORTS, *SERVICES]
+        self.services = (*SERVICES, BRIDGE) if configured().bridge.configured else SERVICES
+        names = ["nats", *PORTS, *self.services]
         self.ports = folder.ports(names)
         public = keys.nkey_seeds(folder.secrets, permissions.USERS)
         self._s3_secret = keys.password(folder.secrets, "s3-secret-key")
@@ -107,6 +110,6 @@ class Stack:
         }
         if user in SCHEMA_OF:
             found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
-        if user in SERVICES:
+        if user in self.services:
             found["SOURCIER_HTTP__PORT"] = str(self.ports[user])
         return found

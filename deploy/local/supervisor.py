@@ -17,7 +17,7 @@ from rich.markup import escape
 from deploy.local.folder import AlreadyRunning, DataFolder, Running
 from deploy.local.process import StartFailed
 from deploy.local.service import Supervised
-from deploy.local.stack import SERVICES, Server, Stack
+from deploy.local.stack import Server, Stack
 from shared.cli.problem import Problem
 from shared.cli.where import configured
 
@@ -64,7 +64,7 @@ class Supervisor:
         if self._stopped.is_set():
             return
         logs = self._folder.logs
-        for name in SERVICES:
+        for name in self._stack.services:
             env = self._stack.environment(name)
             service = Supervised(name, self._stack.ports[name], env, logs, self._changed)
             self._services.append(service)

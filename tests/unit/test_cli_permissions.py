@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.permissions import MAIL_SYSTEM, OPERATOR, USERS, accounts, allowed
 from shared.registry import CONTRACT
-from shared.topology import SAYS, STAGES
+from shared.topology import BRIDGE_STAGES, SAYS, STAGES
 
 
 def may(user: str, subject: str) -> bool:
@@ -21,7 +21,7 @@ def matches(pattern: str, subject: str) -> bool:
     return re.fullmatch(escaped, subject) is not None
 
 
-@pytest.mark.parametrize("service", [name for name in SAYS if name != "mail"])
+@pytest.mark.parametrize("service", sorted(SAYS))
 def test_a_service_publishes_its_own_events_only(service: str) -> None:
     for kind in CONTRACT:
         if kind.nats_prefix().startswith("message"):
@@ -29,9 +29,9 @@ def test_a_service_publishes_its_own_events_only(service: str) -> None:
         assert may(service, f"{kind.nats_prefix()}.default") == (kind in SAYS[service])
 
 
-@pytest.mark.parametrize("user", sorted({*SAYS, MAIL_SYSTEM} - {"mail"}))
+@pytest.mark.parametrize("user", sorted({*SAYS, MAIL_SYSTEM}))
 def test_a_service_fetches_from_its_own_consumers_only(user: str) -> None:
-    for stage in STAGES:
+    for stage in (*STAGES, *BRIDGE_STAGES):
         mine = stage.service == user
         place = f"{stage.stream.name}.{stage.durable}"
         assert may(user, f"$JS.API.CONSUMER.MSG.NEXT.{place}") == mine
