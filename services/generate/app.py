@@ -49,6 +49,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
             min_evidence=settings.generation.min_evidence,
             signatures={name: box.signature for name, box in settings.mailboxes.items()},
             styles={name: Style(box.length, box.tone) for name, box in settings.mailboxes.items()},
+            categories=settings.triage.categories,
         ),
         clock=utcnow,
         timer=time.perf_counter,

@@ -14,6 +14,8 @@ from services.generate.selecting import Candidate
 from shared.records import Passage
 
 MAX_MAIL_CHARS = 6000
+MAX_EARLIER_CHARS = 1500
+"""Of all earlier e-mails of the thread together: they say what the new one is about."""
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>()«»]+")
 _OUR_TAGS = re.compile(
     r"<(?=\s*/?\s*(?:passages?|phrases?|sentences?|courriel|email|e-mail|questions?|consigne"
@@ -58,6 +60,7 @@ class Prompt:
     sections: tuple[Section, ...]
     subject: str
     text: str
+    earlier: tuple[str, ...]
     questions: tuple[str, ...]
     instruction: str
     most: int
@@ -106,10 +109,15 @@ def prompt(layout: Layout) -> Prompt:
         sections=layout.sections,
         subject=_attribute(request.mail.subject),
         text=data(_beginning(request.mail.new_text, MAX_MAIL_CHARS)),
+        earlier=_earlier(request.mail.earlier),
         questions=tuple(data(request.mail.questions[index]) for index in request.questions),
         instruction=data(request.instruction),
         most=selecting.MOST[request.style.length],
     )
+
+
+def _earlier(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(data(_beginning(text, MAX_EARLIER_CHARS // len(texts))) for text in texts)
 
 
 def data(text: str) -> str:

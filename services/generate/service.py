@@ -12,6 +12,7 @@ from services.generate.composing import compose
 from services.generate.declining import in_words
 from services.generate.grounding import Gate
 from services.generate.verifying import Verifier
+from shared.categories import Category
 from shared.clock import Clock
 from shared.envelope import Event, caused
 from shared.events import (
@@ -53,20 +54,24 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """``min_evidence`` in [0, 1] to draft at all; ``signatures`` and ``styles`` by mailbox."""
+    """``min_evidence`` in [0, 1] to draft at all; ``signatures`` and ``styles`` by mailbox,
+    ``categories`` by name."""
 
     min_evidence: float
     signatures: Mapping[str, str]
     signature: str = "Le service instructeur"
     styles: Mapping[str, Style] = field(default_factory=dict)
+    categories: Mapping[str, Category] = field(default_factory=dict)
 
     def signature_of(self, mailbox: str) -> str:
         """The mailbox's signature, or the general one for a mailbox without settings."""
         return self.signatures.get(mailbox, self.signature)
 
-    def style_of(self, mailbox: str) -> Style:
-        """The mailbox's style, or the general one."""
-        return self.styles.get(mailbox, Style())
+    def style_of(self, mail: MailBlock) -> Style:
+        """That of the e-mail's category, where it says one, else the mailbox's, or the general."""
+        box = self.styles.get(mail.mailbox, Style())
+        own = self.categories.get(mail.category or "")
+        return Style(own.length or box.length, own.tone or box.tone) if own else box
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,7 @@ class GenerateService:
             questions=answered,
             instruction=job.instruction,
             evidence=self._each(job),
-            style=self._rules.style_of(job.mail.mailbox),
+            style=self._rules.style_of(job.mail),
             request_id=job.request_id,
         )
 
@@ -240,7 +245,7 @@ class GenerateService:
     def _common(self, job: _Job, answer: EngineAnswer, timings: Timings) -> _Common:
         # The configured engine, not the one that stepped in: a redelivery finds the same draft.
         engine = self._engines.get(job.engine) or self._engines[self._default]
-        style = self._rules.style_of(job.mail.mailbox)
+        style = self._rules.style_of(job.mail)
         pipeline = short_hash(
             engine.fingerprint,
             engine.prompt,
