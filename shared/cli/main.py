@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from shared.cli import dead, documents, drafts, mails, models, operate, serve, status
+from shared.cli import dead, documents, drafts, explain, mails, models, operate, serve, status
 from shared.cli.plain import lines
 from shared.cli.problem import Problem
 
@@ -28,6 +28,7 @@ app.command()(documents.add)
 app.command()(documents.remove)
 app.command()(documents.search)
 app.command()(mails.send)
+app.add_typer(explain.app, name="mails")
 app.add_typer(drafts.app, name="drafts")
 app.add_typer(dead.app, name="dead-letters")
 app.add_typer(operate.topology, name="topology")

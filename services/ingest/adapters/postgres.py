@@ -67,44 +67,25 @@ class PostgresIntake:
         """See `MailRegister`."""
         async with transaction(self._pool) as connection:
             # Two e-mails of one sender, or two copies of one, are decided one after the other.
-            await connection.execute(_LOCK, f"{arrival.mailbox}\x1f{arrival.strand.sender}")
-            row = await connection.fetchrow(_KNOWN, arrival.mail_id)
-            if row is not None and row["event_id"] == arrival.event_id:
-                outcome = cast(Outcome, row["outcome"])
-                return await _registered(connection, arrival, outcome, row["thread_id"])
-            if row is not None and row["outcome"] == "accepted":
-                return Registration("duplicate", row["thread_id"])
-            return await self._decide(connection, arrival, limit)
+            name = f"{arrival.mailbox}\x1f{arrival.strand.sender}"
+            await connection.execute(_LOCK, name)
+            known = await _known(connection, arrival)
+            if known is not None:
+                return known
+            decided = await _decided(connection, arrival, limit)
+            if decided.outcome != "duplicate":
+                await _remember(connection, arrival, decided)
+            return decided
+
+    async def preview(self, arrival: Arrival, limit: int) -> Registration:
+        """What `register` would decide, or decided of the same event; nothing is remembered."""
+        async with transaction(self._pool) as connection:
+            known = await _known(connection, arrival)
+            return known or await _decided(connection, arrival, limit)
 
     def document(self, document_id: UUID) -> AbstractAsyncContextManager[None]:
         """See `DocumentLocks`."""
         return self._locked(f"document\x1f{document_id}")
-
-    async def _decide(self, connection: Connection, arrival: Arrival, limit: int) -> Registration:
-        mailbox, strand = arrival.mailbox, arrival.strand
-        copy = await connection.fetchval(
-            _SAME_MESSAGE, mailbox, strand.message_id, arrival.mail_id, strand.sender
-        )
-        if copy is not None:
-            return Registration("duplicate", copy)
-        thread = thread_of(strand, arrival.received, await _known(connection, arrival))
-        since = arrival.received - WINDOW
-        sent = await connection.fetchval(_COUNT, mailbox, strand.sender, since, arrival.received)
-        outcome: Outcome = "accepted" if sent < limit else "limit"
-        await connection.execute(
-            _INSERT,
-            arrival.mail_id,
-            arrival.event_id,
-            mailbox,
-            strand.message_id,
-            thread,
-            strand.sender,
-            arrival.received,
-            outcome,
-            strand.subject,
-            list(strand.people),
-        )
-        return await _registered(connection, arrival, outcome, thread)
 
     @asynccontextmanager
     async def _locked(self, name: str) -> AsyncIterator[None]:
@@ -113,7 +94,31 @@ class PostgresIntake:
             yield
 
 
-async def _known(connection: Connection, arrival: Arrival) -> list[Earlier]:
+async def _known(connection: Connection, arrival: Arrival) -> Registration | None:
+    """What was decided of the e-mail before, if that still stands."""
+    row = await connection.fetchrow(_KNOWN, arrival.mail_id)
+    if row is not None and row["event_id"] == arrival.event_id:
+        outcome = cast(Outcome, row["outcome"])
+        return await _in_thread(connection, arrival, outcome, row["thread_id"])
+    if row is not None and row["outcome"] == "accepted":
+        return Registration("duplicate", row["thread_id"])
+    return None
+
+
+async def _decided(connection: Connection, arrival: Arrival, limit: int) -> Registration:
+    mailbox, strand = arrival.mailbox, arrival.strand
+    copy = await connection.fetchval(
+        _SAME_MESSAGE, mailbox, strand.message_id, arrival.mail_id, strand.sender
+    )
+    if copy is not None:
+        return Registration("duplicate", copy)
+    thread = thread_of(strand, arrival.received, await _before(connection, arrival))
+    since = arrival.received - WINDOW
+    sent = await connection.fetchval(_COUNT, mailbox, strand.sender, since, arrival.received)
+    return await _in_thread(connection, arrival, "accepted" if sent < limit else "limit", thread)
+
+
+async def _before(connection: Connection, arrival: Arrival) -> list[Earlier]:
     strand = arrival.strand
     rows = await connection.fetch(
         _EARLIER_OF_ITS_PEOPLE,
@@ -127,10 +132,27 @@ async def _known(connection: Connection, arrival: Arrival) -> list[Earlier]:
     return [Earlier(*row) for row in reversed(rows)]
 
 
-async def _registered(
+async def _in_thread(
     connection: Connection, arrival: Arrival, outcome: Outcome, thread: UUID
 ) -> Registration:
     rows = await connection.fetch(
         _THREAD_BEFORE, thread, arrival.received, arrival.mail_id, MAX_EARLIER
     )
     return Registration(outcome, thread, tuple(row["mail_id"] for row in reversed(rows)))
+
+
+async def _remember(connection: Connection, arrival: Arrival, decided: Registration) -> None:
+    strand = arrival.strand
+    await connection.execute(
+        _INSERT,
+        arrival.mail_id,
+        arrival.event_id,
+        arrival.mailbox,
+        strand.message_id,
+        decided.thread_id,
+        strand.sender,
+        arrival.received,
+        decided.outcome,
+        strand.subject,
+        list(strand.people),
+    )
