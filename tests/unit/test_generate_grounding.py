@@ -13,8 +13,8 @@ from shared.events import DraftDeclined, DraftReady
 from tests.fakes.drafting import (
     STUDY,
     WORKS,
+    NearScorer,
     NoScorer,
-    WordScorer,
     context,
     mail,
     passage,
@@ -32,7 +32,7 @@ def asked(*questions: str, evidence: float = 0.9) -> DraftRequest:
 
 
 async def test_a_question_that_the_passages_only_touch_is_left_open() -> None:
-    opened, checks = await Gate(WordScorer(), 0.3).open(asked(STUDIED, STRANGE))
+    opened, checks = await Gate(NearScorer(), 0.3).open(asked(STUDIED, STRANGE))
     assert opened.questions == (0,)
     assert [check.passed for check in checks if check.name == "grounding"] == [True, False]
     assert STRANGE in checks[-1].detail
@@ -49,14 +49,14 @@ async def test_without_vectors_words_decide_and_it_is_said() -> None:
 
 async def test_wishes_of_agents_and_other_languages_pass() -> None:
     wished = replace(asked(STRANGE), evidence=())
-    assert await Gate(WordScorer(), 1.0).open(wished) == (wished, ())
+    assert await Gate(NearScorer(), 1.0).open(wished) == (wished, ())
     english = replace(request([passage(STUDY)], mail(language="en")), evidence=(0.6,))
-    assert await Gate(WordScorer(), 1.0).open(english) == (english, ())
+    assert await Gate(NearScorer(), 1.0).open(english) == (english, ())
 
 
 async def test_names_and_figures_that_are_nowhere_count_against_it() -> None:
     made = asked(STUDIED, "L'étude préalable de Quimper en 2031 est-elle financée ?")
-    ranking, found = await estimates(made, WordScorer())
+    ranking, found = await estimates(made, NearScorer())
     assert found[1] < found[0]
     seen = features(made, ranking, 1)
     assert seen is not None
@@ -66,11 +66,11 @@ async def test_names_and_figures_that_are_nowhere_count_against_it() -> None:
 
 @pytest.mark.parametrize("cosine", [0.88, None])
 def test_every_figure_moves_the_estimate_the_right_way(cosine: float | None) -> None:
-    usual = Features(evidence=1.0, cosine=cosine, stretch=0.5, lead=0.1, strange=1)
+    usual = Features(evidence=1.0, cosine=cosine, stretch=0.5, said=0.2, strange=1)
     better = (
         replace(usual, evidence=2.0),
         replace(usual, stretch=0.9),
-        replace(usual, lead=0.4),
+        replace(usual, said=0.4),
         replace(usual, strange=0),
         *((replace(usual, cosine=0.92),) if cosine else ()),
     )
