@@ -15,6 +15,7 @@ from imap_tools import AND, BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencr
 from imap_tools.errors import ImapToolsError, MailboxLoginError
 
 from services.mail.adapters import accounts
+from services.mail.adapters.imap_idle import Idle
 from services.mail.collecting import Entry, Place
 from shared.bridge import Account, Incoming
 from shared.delivery import Unavailable
@@ -23,8 +24,6 @@ T = TypeVar("T")
 PORTS = {"tls": 993, "starttls": 143, "none": 143}
 IDLE_SECONDS = 25 * 60.0
 """Servers may log off who idles for half an hour (RFC 2177): IDLE is issued anew before."""
-SLICE = 1.0
-"""Seconds of one look at an idle connection: a stop waits no longer."""
 DOWN = (imaplib.IMAP4.error, ImapToolsError, OSError, TimeoutError)
 """What a server that is away, or refuses, raises."""
 
@@ -81,12 +80,15 @@ class ImapSession:
     def __init__(self, box: BaseMailBox, config: Incoming) -> None:
         self._box = box
         self._config = config
-        self._idles = "IDLE" in box.client.capabilities
+        self._idles = False
+        self._exists: bytes | None = None
 
     async def start(self, backlog: bool) -> Place:
         def call() -> Place:
             status = self._box.folder.status(self._config.folder, ["UIDVALIDITY", "UIDNEXT"])
             self._box.folder.set(self._config.folder)
+            # Asked anew: what a server can do before and after the login differs.
+            self._idles = b"IDLE" in self._box.client.capability()[1][0].upper().split()
             if backlog:
                 return Place(status["UIDVALIDITY"], 0)
             today = datetime.now(UTC).date()
@@ -151,16 +153,24 @@ class ImapSession:
         self._box.flag(_set(uids), flag, True)
 
     async def changed(self) -> None:
+        if await self._run(self._told_of_more):
+            return
         if not self._idles:
             await asyncio.sleep(self._config.poll)
             await self._run(lambda: self._box.client.noop())
             return
-        await self._run(self._box.idle.start)
-        deadline = time.monotonic() + IDLE_SECONDS
-        while time.monotonic() < deadline:
-            if await self._run(lambda: self._box.idle.poll(SLICE)):
-                break
-        await self._run(self._box.idle.stop)
+        idle = Idle(self._box)
+        if not await self._run(idle.start):
+            deadline = time.monotonic() + IDLE_SECONDS
+            while time.monotonic() < deadline and not await self._run(idle.look):
+                pass
+        await self._run(idle.stop)
+
+    def _told_of_more(self) -> bool:
+        """Whether an earlier command was answered with a new count: IDLE would not repeat it."""
+        counts = self._box.client.response("EXISTS")[1]
+        known, self._exists = self._exists, counts[-1] or self._exists
+        return self._exists != known
 
     async def _run(self, call: Callable[[], T]) -> T:
         try:

@@ -50,7 +50,9 @@ class Deliveries:
     async def handle_DATA(self, server: SMTP, session: Session, delivery: Delivery) -> str:
         raw = delivery.original_content or b""
         recipients = tuple(delivery.rcpt_tos)
-        envelope = Envelope(mail_from=delivery.mail_from or "", rcpt_to=recipients)
+        # The library writes the empty return path of bounces with its brackets.
+        mail_from = (delivery.mail_from or "").removeprefix("<>")
+        envelope = Envelope(mail_from=mail_from, rcpt_to=recipients)
         boxes = [self._mailboxes[address.lower()] for address in recipients]
         answers = {box: await self._take(box, raw, envelope) for box in dict.fromkeys(boxes)}
         if self._each:
