@@ -27,6 +27,12 @@ PASSED = {
     "prompt": "Aucune consigne donnée au moteur n'apparaît dans le texte.",
 }
 """The checks in the order in which they are told."""
+_QUOTES = "Les passages cités sont en français, ce que la réponse annonce."
+_FOREIGN = (
+    "La réponse n'est pas dans la langue des documents : les énoncés ont été comparés par le sens, "
+    "leurs chiffres, dates et coordonnées un à un."
+)
+_OTHER = "Le courriel n'est ni en français ni en anglais ({}) : le projet est en français."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Grounds:
 
     ``prompt``: all that the engine was told, passages and e-mail included; ``cosines``: of a
     statement by its index with its nearest sentence; ``quotes``: statements are announced as
-    quotes in the documents' language.
+    quotes in the documents' language; ``language`` is the reply's, which may not be the e-mail's.
     """
 
     passages: Sequence[Passage]
@@ -44,6 +50,7 @@ class Grounds:
     language: Language = "fr"
     cosines: Mapping[int, float] = field(default_factory=dict)
     quotes: bool = False
+    mail_language: str = "fr"
 
     @property
     def foreign(self) -> bool:
@@ -78,7 +85,7 @@ def examine(
             kept.append(part)
         else:
             faults.append((part, fault))
-    return without_idle_connectives(kept), tuple(_told(faults, dropped))
+    return without_idle_connectives(kept), tuple(_told(faults, dropped, grounds))
 
 
 def why_not(part: EnginePart, grounds: Grounds, cosine: float | None = None) -> Fault | None:
@@ -154,14 +161,26 @@ def degenerate(texts: Sequence[str]) -> bool:
     return bool(counts) and counts.most_common(1)[0][1] >= 4
 
 
-def _told(faults: Sequence[tuple[EnginePart, Fault]], dropped: int) -> Iterator[Check]:
-    for name, passed in PASSED.items():
+def _told(
+    faults: Sequence[tuple[EnginePart, Fault]], dropped: int, grounds: Grounds
+) -> Iterator[Check]:
+    for name, passed in (PASSED | _circumstances(grounds)).items():
         own = [(part, fault.why) for part, fault in faults if fault.check == name]
         details = [f"{why} : « {_short(part.text)} »" if part.text else why for part, why in own]
         said = f"Retiré du projet ({len(own)}) : {' ; '.join(details)}." if own else ""
         if name == "citations" and dropped:
             said = f"Renvois à des passages inexistants retirés : {dropped}. {said}".strip()
         yield Check(name=name, passed=not said, detail=said or passed)
+    if not grounds.mail_language.startswith(("fr", "en")):
+        detail = _OTHER.format(grounds.mail_language)
+        yield Check(name="mail-language", passed=False, detail=detail)
+
+
+def _circumstances(grounds: Grounds) -> dict[str, str]:
+    """What passing means where reply and documents differ in language."""
+    if grounds.quotes:
+        return {"language": _QUOTES}
+    return {"support": _FOREIGN} if grounds.foreign else {}
 
 
 def _short(text: str) -> str:

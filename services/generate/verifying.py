@@ -121,6 +121,7 @@ def _grounds(request: DraftRequest, answer: EngineAnswer) -> Grounds:
         mail_text=f"{request.mail.subject}\n{request.mail.new_text}",
         prompt=leaking.instructions(answer.messages),
         language=request.language,
+        mail_language=request.mail.language,
         quotes=any(p.connective and p.text == wording.french_quotes() for p in answer.parts),
     )
 

@@ -149,6 +149,15 @@ async def test_a_foreign_reply_is_compared_by_meaning_and_its_figures_checked() 
     found = await Verifier(NoScorer()).verify(english, answer(*quotes), no_engine)
     assert found.parts == quotes
     assert check(found, "language").passed
+    assert "annonce" in check(found, "language").detail
+
+
+async def test_an_email_in_a_third_language_is_pointed_out() -> None:
+    german = request([passage(STUDY)], mail(language="de"))
+    found = await Verifier(WordScorer()).verify(german, answer(GOOD), no_engine)
+    assert found.parts == (GOOD,)
+    assert not check(found, "mail-language").passed
+    assert "(de)" in check(found, "mail-language").detail
 
 
 # -- the judge -------------------------------------------------------------------------------
