@@ -409,6 +409,10 @@ async def layout(
 ) -> dict[str, object]:
     """Figures of (b)."""
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
     size = int((await served.counters())["block_size"])
     figures: dict[str, object] = {"tokens of a cache block": size}
     for form in dict.fromkeys(("parts", options.form)):
@@ -419,7 +423,8 @@ async def layout(
                 ranked = await ours(found, profile, scorer, LEAST_EVIDENCE)
         asked, cached = await prefill(served, canonical)
         other, saved = await prefill(served, [mail_first(each) for each in ranked])
-        most = bound(canonical, lambda text: len(tokenizer.encode(text).ids), size)
+        own = sum(len(encode("\n".join(each.texts))) for each in canonical)
+        most = bound(canonical, encode, size, around=round((asked - own) / len(canonical)))
         print(f"prefilled in the form {form}", flush=True)
         figures |= {
             f"{form}: e-mails": len(canonical),

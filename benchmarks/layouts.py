@@ -101,22 +101,56 @@ def blocks(asked: Asked) -> tuple[str, list[str]]:
     return before, [_NUMBER.sub("", block) for block in found]
 
 
-def bound(prompts: Sequence[Asked], tokens: Callable[[str], int], block_size: int) -> int:
+def bound(
+    prompts: Sequence[Asked], encode: Callable[[str], list[int]], block_size: int, around: int
+) -> int:
     """Prompt tokens that a prefix cache of ``block_size`` could give at best, were it endless.
 
     A prompt shares a prefix with one earlier prompt at a time. Whatever the order of the passages
     (or sentences) in either, this prefix holds no more than the text before them, if it is the
-    same, and the passages that both contain, each whole. The best partner counts, in whole cache
-    blocks. Nothing need reach this: one order of a prompt's passages has to serve all that come
-    after it, while here each pair has an order of its own.
+    same; the passages that both contain; and the common beginning of one passage that each has
+    for itself, or of the e-mails. The best partner counts, in whole cache blocks. Nothing need
+    reach this: one order of a prompt's passages has to serve all that come after it, while here
+    each pair has an order of its own. ``around``: tokens that the chat template adds.
     """
-    read = [blocks(asked) for asked in prompts]
-    total = 0
-    for index, (system, passages) in enumerate(read):
-        shared = [
-            tokens(system) + sum(tokens(text) for text in set(passages) & set(others))
-            for first, others in read[:index]
-            if first == system
-        ]
-        total += max(shared, default=0) // block_size * block_size
-    return total
+    read = [_Read.of(asked, encode) for asked in prompts]
+    return sum(
+        max((around + each.shared(other) for other in read[:index]), default=0)
+        // block_size
+        * block_size
+        for index, each in enumerate(read)
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A prompt in tokens: before the passages, each passage, and what follows them."""
+
+    before: list[int]
+    passages: dict[str, list[int]]
+    after: list[int]
+
+    @classmethod
+    def of(cls, asked: Asked, encode: Callable[[str], list[int]]) -> _Read:
+        before, listed = blocks(asked)
+        _, user = asked.texts
+        after = _SENTENCE.sub("", _PASSAGE.sub("", user)).strip()
+        return cls(encode(before), {b: encode(f"{b}\n") for b in listed}, encode(after))
+
+    def shared(self, other: _Read) -> int:
+        """Tokens of the longest prefix that orders of both could have in common."""
+        if self.before != other.before:
+            return _common(self.before, other.before)
+        both = self.passages.keys() & other.passages.keys()
+        mine, theirs = (
+            [tokens for text, tokens in each.passages.items() if text not in both]
+            for each in (self, other)
+        )
+        begun = [_common(a, b) for a in (*mine, self.after) for b in (*theirs, other.after)]
+        return len(self.before) + sum(len(self.passages[b]) for b in both) + max(begun)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next(
+        (n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
