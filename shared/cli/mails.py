@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,8 +42,14 @@ def send(
     With `--wait`, prints each outcome as it arrives: the draft with its sources, or why there is
     none. Exits 1 when one was dead-lettered or got no outcome in time.
 
+    With `--stdin` it is a pipe for mail systems, whose exit status they understand (sysexits.h):
+    75 try again later, 67 no such mailbox, 65 an e-mail that cannot be taken.
+
     Example: `sourcier send question.eml --mailbox default --wait`
     """
+    if stdin and not (files or wait):
+        _pipe(mailbox, data, as_json)
+        return
     letters = _letters(files or [], stdin)
     where = locate(data)
     _known(mailbox, where)
@@ -51,11 +58,44 @@ def send(
         raise typer.Exit(1)
 
 
+def _pipe(mailbox: str, data: Path | None, as_json: bool) -> None:
+    """Take one e-mail from a mail system: what is not the e-mail's fault leaves it in its queue."""
+    raw = sys.stdin.buffer.read()
+    try:
+        where = locate(data)
+        _fits(raw, where)
+        try:
+            _known(mailbox, where)
+        except Problem as problem:
+            raise Problem(str(problem), os.EX_NOUSER) from problem
+        asyncio.run(_post(where, mailbox, [Letter("-", raw)], 0, as_json, once=True))
+    except Problem as problem:
+        known = problem.status in (os.EX_NOUSER, os.EX_DATAERR)
+        raise Problem(str(problem), problem.status if known else os.EX_TEMPFAIL) from problem
+    except Exception as error:
+        # Status 1 would make the mail system bounce an e-mail for a fault of ours.
+        raise Problem(f"not handed in: {error!r}", os.EX_TEMPFAIL) from error
+
+
+def _fits(raw: bytes, where: Where) -> None:
+    most = where.settings.ingest.mail_max_bytes
+    if not raw.strip():
+        raise Problem("standard input is empty: no e-mail", os.EX_DATAERR)
+    if len(raw) > most:
+        told = f"the e-mail has {len(raw)} bytes, ingest.mail_max_bytes allows {most}"
+        raise Problem(told, os.EX_DATAERR)
+
+
 async def _post(
-    where: Where, mailbox: str, letters: Sequence[Letter], timeout: float, as_json: bool
+    where: Where,
+    mailbox: str,
+    letters: Sequence[Letter],
+    timeout: float,
+    as_json: bool,
+    once: bool = False,
 ) -> bool:
     async with connected(where.settings) as client:
-        post = Post(client, where.store(), mailbox, timeout)
+        post = Post(client, where.store(), mailbox, timeout, once)
         for letter in letters:
             posted = await post.hand_in(letter)
             told = {"mail_id": str(posted.mail), "file": letter.name}

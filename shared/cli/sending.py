@@ -19,7 +19,7 @@ from shared.delivery import Invalid, Unavailable
 from shared.document_events import MessageDead
 from shared.envelope import INLINE_LIMIT
 from shared.events import MailReceived, MailReceivedData
-from shared.identity import mail_id, sha256
+from shared.identity import derived_id, mail_id, sha256
 from shared.registry import decode
 
 if TYPE_CHECKING:  # it takes 0.3 s to import
@@ -54,14 +54,17 @@ class Post:
     objects: ObjectStore
     mailbox: str
     timeout: float = 120.0
+    once: bool = False
+    """Whether an e-mail that is handed in again is the same event, as a mail system's retry is."""
     _waiting: dict[UUID, Posted] = field(default_factory=dict)
 
     async def hand_in(self, letter: Letter) -> Posted:
         """Publish one letter. Raises ``Problem``."""
         mail = mail_id(self.mailbox, letter.raw)
         data = MailReceivedData(mailbox=self.mailbox, **await self._body(letter.raw))
+        identity = derived_id(mail, MailReceived.TYPE) if self.once else uuid4()
         event = MailReceived.make(
-            source="cli", subject=str(mail), time=utcnow(), data=data, id=uuid4()
+            source="cli", subject=str(mail), time=utcnow(), data=data, id=identity
         )
         posted = Posted(letter, mail, time.monotonic())
         self._waiting[mail] = posted
