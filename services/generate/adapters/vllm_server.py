@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.llm._internal.common.callbacks.base import CallbackBase
@@ -25,7 +25,6 @@ from ray.llm._internal.serve.core.configs.openai_api_models import (
     to_model_metadata,
 )
 from ray.llm._internal.serve.core.ingress.ingress import DEFAULT_ENDPOINTS
-from ray.llm._internal.serve.core.ingress.mixins.broadcastable import ReplicaBroadcastable
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from ray.serve._private import replica as serve_replica
 from ray.serve.exceptions import (
@@ -38,7 +37,7 @@ from ray.serve.llm.deployment import LLMServer
 from ray.serve.llm.ingress import OpenAiIngress, make_fastapi_ingress
 from vllm.entrypoints.openai.models.protocol import LoRAModulePath
 
-from services.generate.adapters.exposition import merged
+from services.generate.adapters import exposition
 from services.generate.adapters.model_weights import weights
 from services.generate.adapters.ray_reaper import MARK
 from services.generate.stalling import Pulse
@@ -98,6 +97,7 @@ class Replica(LLMServer):  # type: ignore[misc]  # ray.llm has no types
     async def start(self) -> None:
         await super().start()
         self._watch()
+        exposition.publish()
         request = CompletionRequest(model=self._llm_config.model_id, prompt="1", max_tokens=1)
         async for answer in self.engine.completions(request):
             if isinstance(answer, ErrorResponse):
@@ -129,12 +129,8 @@ class Replica(LLMServer):  # type: ignore[misc]  # ray.llm has no types
         if silent > self._stalled_after:
             raise Stalled(f"{unfinished} requests wait and no step was completed in {silent:.0f} s")
 
-    async def metrics(self) -> str:
-        """vLLM's counters in Prometheus' text form."""
-        return prometheus_client.generate_latest().decode()
 
-
-class Ingress(ReplicaBroadcastable, OpenAiIngress):  # type: ignore[misc]  # ray.llm has no types
+class Ingress(OpenAiIngress):  # type: ignore[misc]  # ray.llm has no types
     """The address: one model and its adapters, clear refusals, and a drain."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -168,8 +164,7 @@ class Ingress(ReplicaBroadcastable, OpenAiIngress):  # type: ignore[misc]  # ray
 
     async def metrics(self) -> PlainTextResponse:
         """Counters of every replica, told apart by the label ``replica``."""
-        texts = await self._broadcast_to_replicas(next(iter(self._model_cards)), "metrics")
-        return PlainTextResponse(merged(texts, "replica"), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(await exposition.gathered(), media_type=CONTENT_TYPE_LATEST)
 
     async def drain(self, seconds: float) -> int:
         """Refuse what comes, wait for what is in hand; how many were still not finished."""
