@@ -27,6 +27,8 @@ QUEUE = 3
 """Requests that wait beyond those."""
 LONGEST = 4096
 """Tokens of prompt and answer."""
+STALLED_AFTER = 45
+"""Seconds; a step of this small model was never seen to take that long."""
 LOADED_WITHIN = 600.0
 
 HERE = sys.platform == "linux" and platform.machine() == "x86_64"
@@ -59,6 +61,7 @@ class ModelServer:
             "MAX_QUEUED_REQUESTS": str(QUEUE),
             "KV_CACHE_GIB": "0.5",
             "LONGEST_GENERATION": "120",
+            "STALLED_AFTER": str(STALLED_AFTER),
         }
         self._environment = os.environ | {f"SOURCIER_SERVING__{k}": v for k, v in settings.items()}
         self._environment["SOURCIER_CONFIG"] = str(folder / "none.toml")

@@ -1,10 +1,10 @@
-"""Drafts of the real model behind the real bus, while its replica is killed."""
+"""Drafts of the real model behind the real bus, while its replica is killed or freezes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import UUID
@@ -78,8 +78,21 @@ async def outcomes(client: Client) -> list[DraftReady | DraftDeclined]:
     return found
 
 
-async def test_every_mail_gets_its_outcome_though_the_replica_is_killed(
-    settings: Settings, model_server: ModelServer
+def kill(server: ModelServer) -> None:
+    """The replica's process is gone at once."""
+    for replica in server.processes("ray::ServeReplica:sourcier:Replica"):
+        replica.kill()
+
+
+def freeze(server: ModelServer) -> None:
+    """The engine is there and does nothing: only its missing steps tell."""
+    for engine in server.processes("VLLM::EngineCore"):
+        engine.suspend()
+
+
+@pytest.mark.parametrize("harm", [kill, pytest.param(freeze, marks=pytest.mark.chaos)])
+async def test_every_mail_gets_its_outcome_though_the_replica_ends(
+    settings: Settings, model_server: ModelServer, harm: Callable[[ModelServer], None]
 ) -> None:
     asked = set[UUID]()
     async with AsyncExitStack() as stack:
@@ -100,17 +113,16 @@ async def test_every_mail_gets_its_outcome_though_the_replica_is_killed(
             await client.jetstream().publish(
                 event.nats_subject(), event.model_dump_json().encode(), timeout=5
             )
-        killed = False
+        harmed = False
         deadline = asyncio.get_running_loop().time() + WITHIN
         while len(said := await outcomes(client)) < MAILS:
             assert asyncio.get_running_loop().time() < deadline, model_server.log()
-            if not killed and model_server.counter("vllm:num_requests_running") >= 2:
-                for replica in model_server.processes("ray::ServeReplica:sourcier:Replica"):
-                    replica.kill()
-                    killed = True
+            if not harmed and model_server.counter("vllm:num_requests_running") >= 2:
+                harm(model_server)
+                harmed = True
             await asyncio.sleep(0.3)
         dead = await client.jetstream().stream_info("DEAD")
-    assert killed
+    assert harmed
     assert Counter(event.data.mail.mail_id for event in said) == dict.fromkeys(asked, 1)
     assert {event.data.engine for event in said} == {"openai"}
     assert dead.state.messages == 0

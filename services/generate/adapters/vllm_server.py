@@ -127,6 +127,8 @@ class Replica(LLMServer):  # type: ignore[misc]  # ray.llm has no types
         unfinished = self._client.get_num_unfinished_requests()
         silent = self._pulse.silent(time.monotonic(), unfinished)
         if silent > self._stalled_after:
+            # Serve kills this process, and would leave the stuck one with all its memory.
+            await asyncio.to_thread(self._client.shutdown, timeout=1)
             raise Stalled(f"{unfinished} requests wait and no step was completed in {silent:.0f} s")
 
 
