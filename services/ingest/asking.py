@@ -65,7 +65,9 @@ _POLITE = re.compile(
     r"attendant"
     r"|en vous remerciant|(?:je|nous) vous remerci\w+ (?:par avance|d'avance|beaucoup|pour|de "
     r"votre)"
-    r"|merci (?:par avance|d'avance|beaucoup|pour|de votre))[^?]*$",
+    r"|merci (?:par avance|d'avance|beaucoup|pour|de votre)"
+    r"|(?:un grand |encore )?(?:merci(?: bien| infiniment| encore| à vous)*"
+    r"|thanks?(?: you)?(?: very much| a lot)?)[\s.!…]*$)[^?]*$",
     re.IGNORECASE,
 )
 

@@ -173,7 +173,7 @@ class MailIntake:
             return self._skipped(incoming, mail, "category", undrafted(found))
         attachments = await self._attachments(incoming, mail)
         earlier = await self._earlier(incoming, known.earlier)
-        asked = Asked(text, questions, await asyncio.to_thread(language, text), earlier)
+        asked = await asyncio.to_thread(_asked, mail.subject, text, questions, earlier)
         accepted = block(incoming, mail, mailbox, known.thread_id, asked, found, attachments)
         return self._accepted(incoming, accepted)
 
@@ -253,6 +253,14 @@ class MailIntake:
             subject=str(incoming.mail_id),
             discriminator=str(incoming.mail_id),
         )
+
+
+def _asked(subject: str, text: str, questions: tuple[str, ...], earlier: tuple[str, ...]) -> Asked:
+    before = find_questions("", earlier[-1]) if earlier else ()
+    if before:
+        # « Et pour une école ? » is understood, and its passages found, by what was asked before.
+        questions = find_questions(subject, text, before[-1])
+    return Asked(text, questions, language(text), earlier)
 
 
 def _arrival(incoming: Incoming, mail: Mail, mailbox: Mailbox) -> Arrival:

@@ -112,20 +112,23 @@ _EMPTY_SUBJECT = re.compile(
 )
 
 
-def find_questions(subject: str, new_text: str) -> tuple[str, ...]:
+def find_questions(subject: str, new_text: str, before: str = "") -> tuple[str, ...]:
     """The questions of a mail, at most six, in its order; () only when it says nothing at all.
 
     Direct and indirect questions, each preceded by the sentence it leans on, or by what the mail
     told before (at first its subject), when it is not understood alone; the items of an announced
     list one by one. A mail without one gives its subject when that asks, else its whole text with
-    the subject before it.
+    the subject before it. `before`: what the mail before it in its thread asked last, which a
+    question that says little is about.
     """
     title = meaningful_subject(subject)
     new_text = new_text[:MAX_READ_CHARS]
-    found = _in_text(new_text, "" if is_reply(subject) else title)
+    found = _in_text(new_text, before or ("" if is_reply(subject) else title))
     if found:
         return found
     body = _whole(new_text)
+    if not body and is_reply(subject):
+        return ()  # thanks alone: the subject was written for an earlier mail
     if _SAYS_NOTHING.match(body) or (title and _CONTENTLESS.match(body)):
         return (_cut(title, MAX_QUESTION_CHARS),) if title else _some(body)
     whole = f"{title}\n{body}" if title and title.lower() not in body.lower() else body

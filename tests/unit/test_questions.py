@@ -212,3 +212,17 @@ def test_hostile_repetitions_are_read_in_linear_time(text: str) -> None:
     start = time.process_time()
     find_questions("Aide", text)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("text", ["Merci !", "Un grand merci à vous.", "Bonjour,\n\nMerci bien."])
+def test_thanks_in_a_reply_ask_nothing(text: str) -> None:
+    assert find_questions("Re: Durée du prêt", text) == ()
+    assert find_questions("Durée du prêt ?", text) == ("Durée du prêt ?",)
+
+
+def test_what_was_asked_before_explains_a_question_that_says_little() -> None:
+    before = "Sur combien d'années se rembourse le prêt ?"
+    short = "Merci !\n\nEt pour une commune rurale ?"
+    assert find_questions("Re: Prêt", short, before) == (f"{before}\nEt pour une commune rurale ?",)
+    whole = "Quelles pièces faut-il joindre à la demande de versement de l'acompte ?"
+    assert find_questions("Re: Prêt", whole, before) == (whole,)

@@ -169,6 +169,16 @@ async def test_the_same_subject_again_is_another_matter() -> None:
     assert (second.thread_id == first.thread_id, second.earlier) == (False, ())
 
 
+async def test_a_question_that_says_little_is_about_what_was_asked_before() -> None:
+    box = Box()
+    await box.gets("Bonjour,\n\nÀ quel taux est le prêt travaux ?", 1)
+    short = await box.gets("Merci !\n\nEt pour une commune rurale ?", 2, "Re: Étude préalable")
+    assert short.questions == ("À quel taux est le prêt travaux ?\nEt pour une commune rurale ?",)
+    whole = "Quelles pièces faut-il joindre à la demande de versement de l'acompte ?"
+    full = await box.gets(whole, 3, "Re: Étude préalable")
+    assert full.questions == (whole,)
+
+
 async def test_earlier_texts_are_cut_and_a_lost_one_is_left_out() -> None:
     box = Box()
     first = await box.gets("Quel est le taux ? " + "x" * 9000, 1)
