@@ -92,26 +92,31 @@ class World:
 
     async def heard(self, stream: str, subject: str) -> list[Event]:
         """Everything that ``stream`` holds on ``subject``."""
-        jetstream = self.client.jetstream()
-        info = await jetstream.stream_info(stream, subjects_filter=subject)
-        total = sum((info.state.subjects or {}).values())
+        total = await self.count(stream, subject)
         if not total:
             return []
-        found = await jetstream.subscribe(subject, stream=stream, ordered_consumer=True)
+        found = await self.client.jetstream().subscribe(
+            subject, stream=stream, ordered_consumer=True
+        )
         events = [decode((await found.next_msg(timeout=10)).data) for _ in range(total)]
         await found.unsubscribe()
         return events
+
+    async def count(self, stream: str, subject: str) -> int:
+        """How many messages ``stream`` holds on ``subject``."""
+        info = await self.client.jetstream().stream_info(stream, subjects_filter=subject)
+        return sum((info.state.subjects or {}).values())
 
     async def until(self, stream: str, subject: str, count: int, within: float) -> list[Event]:
         """What ``stream`` holds there once it is ``count`` or more."""
         deadline = asyncio.get_running_loop().time() + within
         while True:
-            events = await self.heard(stream, subject)
-            if len(events) >= count:
-                return events
+            found = await self.count(stream, subject)
+            if found >= count:
+                return await self.heard(stream, subject)
             if asyncio.get_running_loop().time() > deadline:
                 tail = self.bridge.log.read_text()[-3000:]
-                raise AssertionError(f"{len(events)} of {count} on {subject}\n{tail}")
+                raise AssertionError(f"{found} of {count} on {subject}\n{tail}")
             await asyncio.sleep(0.2)
 
 
