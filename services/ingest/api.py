@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException as AnyHttpError
 from starlette.formparsers import MultiPartException
 
 from services.ingest.inbox import HttpInbox, Upload
+from services.ingest.mail_service import MailIntake, Registration
 from services.ingest.service import DocumentIntake
 from shared.delivery import Invalid, Unavailable
 from shared.envelope import Event
@@ -53,6 +54,15 @@ def build_api(inbox: HttpInbox, documents: DocumentIntake, say: Say, limits: Ing
         return {"count": count}
 
     return api
+
+
+def add_preview(api: FastAPI, mails: MailIntake, limits: Ingest) -> None:
+    """The route by which `sourcier mails explain` learns an e-mail's thread."""
+
+    @api.post("/v1/mails/preview")
+    async def preview(request: Request, mailbox: str = "default") -> Registration:
+        raw = await _body(request, limits.mail_max_bytes)
+        return await mails.preview(raw, mailbox)
 
 
 def _add_errors(api: FastAPI) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.adapters.reader_process import ProcessReader, Setup
 from services.ingest.adapters.tokenizer import tokenizer_file
-from services.ingest.api import build_api
+from services.ingest.api import add_preview, build_api
 from services.ingest.formats.model import Limits
 from services.ingest.handlers import register
 from services.ingest.inbox import HttpInbox
@@ -59,6 +59,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     )
     register(bus, documents, mails)
     api = build_api(HttpInbox(objects, utcnow, settings.mailboxes), documents, bus.say, config)
+    add_preview(api, mails, config)
     try:
         yield Parts(api=api, needs=_needs(objects, intake, sorter))
     finally:

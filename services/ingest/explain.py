@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
-from pydantic import ValidationError
+import httpx
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from services.ingest import explaining
-from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.explaining import Section
-from services.ingest.mail_service import MAX_TEXT, Arrival, Registration
+from services.ingest.mail_service import MAX_TEXT, Registration
 from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
 from services.ingest.questions import find_questions, language
 from services.ingest.skipping import skip_reason
@@ -34,10 +33,10 @@ from shared.cli.plain import lines
 from shared.cli.problem import Problem
 from shared.delivery import Unavailable
 from shared.identity import LOOP_HEADER, mail_id
-from shared.postgres import open_pool
 from shared.queries import EmbedAnswer
 from shared.settings import Mailbox, Settings
 
+INGEST_URL = "SOURCIER_INGEST_URL"
 DUPLICATE = "duplicate: this e-mail, or its Message-ID from the same sender, came before"
 
 
@@ -75,8 +74,7 @@ def _looked_up(
 ) -> Iterator[Section]:
     identity = mail_id(name, raw)
     strand = strand_of(mail, name, identity, mailbox.addresses)
-    arrival = Arrival(uuid4(), identity, name, strand, datetime.now(UTC))
-    registered = asyncio.run(_registration(arrival, settings))
+    registered = _registration(raw, name)
     yield explaining.of_thread(strand, mail.subject, registered)
     found = asyncio.run(_category(mail.subject, text, settings))
     yield explaining.of_triage(settings.triage, found)
@@ -92,14 +90,18 @@ def _looked_up(
         yield _outcome(f"accepted as e-mail {identity}: a draft is made")
 
 
-async def _registration(arrival: Arrival, settings: Settings) -> Registration | str:
-    pool = await open_pool(settings.postgres, "explain")
+def _registration(raw: bytes, mailbox: str) -> Registration | str:
+    url = os.environ.get(INGEST_URL, "").rstrip("/")
+    if not url:
+        return f"no stack is running; start it with `sourcier up`, or set {INGEST_URL}"
     try:
-        return await PostgresIntake(pool).preview(arrival, settings.ingest.drafts_per_sender_hour)
-    except Unavailable as error:
-        return f"the database is not reachable ({error})"
-    finally:
-        await pool.close()
+        path, asked = f"{url}/v1/mails/preview", {"mailbox": mailbox}
+        answer = httpx.post(path, params=asked, content=raw, timeout=30)
+    except httpx.HTTPError as error:
+        return f"ingest does not answer ({error!r}); see `sourcier status`"
+    if not answer.is_success:
+        return f"ingest refuses ({answer.status_code}): {answer.text[:500]}"
+    return TypeAdapter(Registration).validate_json(answer.content)
 
 
 async def _category(subject: str, text: str, settings: Settings) -> Sorted | str:

@@ -93,6 +93,9 @@ class MailRegister(Protocol):
         `thread_of`, among the mailbox's e-mails that have the sender among their people.
         """
 
+    async def preview(self, arrival: Arrival, limit: int) -> Registration:
+        """What `register` would decide, or decided of the same event. Raises Unavailable."""
+
 
 class MailIntake:
     """The use cases of e-mails."""
@@ -121,10 +124,7 @@ class MailIntake:
 
     async def take(self, event: MailReceived) -> MailAccepted | MailSkipped:
         """Read an e-mail. Raises Invalid (unknown mailbox), Missing, Unavailable."""
-        mailbox = self._mailboxes.get(event.data.mailbox)
-        if mailbox is None:
-            known = ", ".join(sorted(self._mailboxes))
-            raise Invalid(f"unknown mailbox {event.data.mailbox!r}; configured: {known}")
+        mailbox = self._mailbox(event.data.mailbox)
         raw = event.data.content if event.data.content is not None else b""
         if event.data.key is not None:
             try:
@@ -139,6 +139,28 @@ class MailIntake:
         except UnreadableMail as refusal:
             return self._skipped(incoming, None, "unreadable", refusal.reason_fr)
         return await self._judge(incoming, mail, mailbox)
+
+    async def preview(self, raw: bytes, name: str) -> Registration:
+        """What would be decided now of an e-mail that may be answered; nothing is remembered.
+
+        Raises Invalid (unknown mailbox, unreadable), Unavailable.
+        """
+        mailbox = self._mailbox(name)
+        try:
+            mail = await asyncio.to_thread(read_mail, raw, self._limits)
+        except UnreadableMail as refusal:
+            raise Invalid(refusal.reason_fr) from refusal
+        identity = mail_id(name, raw)
+        strand = strand_of(mail, name, identity, mailbox.addresses)
+        event = stable_id("preview", str(identity))
+        arrival = Arrival(event, identity, name, strand, self._clock())
+        return await self._register.preview(arrival, self._per_sender)
+
+    def _mailbox(self, name: str) -> Mailbox:
+        if name not in self._mailboxes:
+            known = ", ".join(sorted(self._mailboxes))
+            raise Invalid(f"unknown mailbox {name!r}; configured: {known}")
+        return self._mailboxes[name]
 
     def _too_large(self, event: MailReceived, key: str) -> MailSkipped:
         # Never read, so named by its key, under which it stays stored.

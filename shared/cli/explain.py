@@ -36,6 +36,7 @@ def explain(
     stack = running_state(data_folder(data))
     if stack:
         os.environ.update(stack["environment"])
+        os.environ.setdefault("SOURCIER_INGEST_URL", str(stack["services"]["ingest"]["url"]))
     configured()  # a wrong setting is told in words
     tool = [sys.executable, "-m", "services.ingest.explain", str(file), "--mailbox", mailbox]
     raise typer.Exit(subprocess.run(tool, check=False).returncode)  # noqa: S603 - our own command

@@ -226,15 +226,12 @@ async def test_database_down_is_unavailable() -> None:
     await pool.close()
 
 
-async def test_a_preview_remembers_nothing(postgres_dsn: str, mailbox: str) -> None:
-    pool = await open_pool(settings.Postgres(dsn=SecretStr(postgres_dsn), pool=2), "test")
-    intake = PostgresIntake(pool)
+async def test_a_preview_remembers_nothing(store: Store, mailbox: str) -> None:
     first = arrival(mailbox, "<1@x>")
     for _ in range(2):
-        assert await intake.preview(first, 1) == Registration("accepted", thread(first))
-    await intake.register(first, 1)
+        assert await store.preview(first, 1) == Registration("accepted", thread(first))
+    await store.register(first, 1)
     answer = later(arrival(mailbox, "<2@x>", "<1@x>"), 1)
     over = Registration("limit", thread(first), (first.mail_id,))
-    assert await intake.preview(answer, 1) == over
-    assert (await intake.preview(replace(first, event_id=uuid4()), 9)).outcome == "duplicate"
-    await pool.close()
+    assert await store.preview(answer, 1) == over
+    assert (await store.preview(replace(first, event_id=uuid4()), 9)).outcome == "duplicate"

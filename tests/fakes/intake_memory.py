@@ -32,6 +32,12 @@ class MemoryIntake:
         return None
 
     async def register(self, arrival: Arrival, limit: int) -> Registration:
+        decided = await self.preview(arrival, limit)
+        if decided.outcome != "duplicate":
+            self._mails[arrival.mail_id] = arrival, decided
+        return decided
+
+    async def preview(self, arrival: Arrival, limit: int) -> Registration:
         if arrival.mail_id in self._mails:
             before, decided = self._mails[arrival.mail_id]
             if before.event_id == arrival.event_id:
@@ -73,9 +79,7 @@ class MemoryIntake:
             and (known.received, known.mail_id) < (arrival.received, arrival.mail_id)
         ]
         outcome: Outcome = "accepted" if sent < limit else "limit"
-        decided = Registration(outcome, thread, tuple(before[-MAX_EARLIER:]))
-        self._mails[arrival.mail_id] = arrival, decided
-        return decided
+        return Registration(outcome, thread, tuple(before[-MAX_EARLIER:]))
 
     def document(self, document_id: UUID) -> AbstractAsyncContextManager[None]:
         return self._locked(document_id)

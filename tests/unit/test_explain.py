@@ -7,23 +7,30 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from services.ingest import explain
+from services.ingest.api import _add_errors as add_errors
+from services.ingest.api import add_preview
 from services.ingest.explaining import of_thread, of_triage
 from services.ingest.mail_service import Registration
 from services.ingest.mime import MailLimits, read_mail
 from services.ingest.threads import strand_of
 from services.ingest.triage import Sorted
 from shared.categories import Category, Triage
-from shared.settings import Postgres, Settings
+from shared.objects import MemoryObjects
+from shared.settings import Ingest, Settings
+from tests.fakes.intake_memory import DirectReader, WordCounter
+from tests.unit.test_ingest_mails import accepted, an_intake, mail
 
 EXAMPLES = Path(__file__).parents[2] / "examples/mails"
-NOWHERE = Postgres.model_validate({"dsn": "postgresql://nobody@127.0.0.1:1/none"})
 
 
 def explained(name: str, **settings: object) -> dict[str, str]:
-    config = Settings.model_validate({"postgres": NOWHERE, **settings})
+    config = Settings.model_validate(settings)
     sections = explain.explain((EXAMPLES / name).read_bytes(), "default", config)
     return {section.title: "\n".join(section.lines) for section in sections}
 
@@ -36,7 +43,7 @@ def test_what_is_left_out_and_why_it_is_asked() -> None:
     assert "[body] new text\n    Merci pour ce compte rendu." in told["Text"]
     assert "language: fr\n1. Pour la demande de prêt" in told["Questions"]
     assert "a reply" in told["Thread"]
-    assert "not looked up: the database is not reachable" in told["Thread"]
+    assert "not looked up: no stack is running" in told["Thread"]
     assert "no categories are configured" in told["Category"]
     assert "unless what was not looked up forbids it" in told["Outcome"]
 
@@ -60,6 +67,12 @@ def test_attachments_and_charsets_are_told() -> None:
     assert "attached: deliberation-extrait.pdf, application/pdf, " in told["Parts"]
     assert "made from HTML" in explained("17-html-seul-economies.eml")["Parts"]
     assert "charset iso-8859-1" in explained("09-passeport.eml")["Parts"]
+
+
+def test_ingest_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(explain.INGEST_URL, "http://127.0.0.1:1")
+    told = explained("09-passeport.eml")["Thread"]
+    assert "not looked up: ingest does not answer" in told
 
 
 def test_embed_out_of_reach_is_said() -> None:
@@ -87,12 +100,12 @@ def test_scores_and_what_the_category_does() -> None:
 
 def test_the_thread_is_told_as_known_or_new() -> None:
     raw = (EXAMPLES / "04-fil-outlook-deliberation.eml").read_bytes()
-    mail = read_mail(raw, MailLimits())
-    strand = strand_of(mail, "default", uuid4(), ())
-    new = of_thread(strand, mail.subject, Registration("accepted", strand.thread_id))
+    read = read_mail(raw, MailLimits())
+    strand = strand_of(read, "default", uuid4(), ())
+    new = of_thread(strand, read.subject, Registration("accepted", strand.thread_id))
     assert f"thread: {strand.thread_id} (begins here)" in new.lines
     before = uuid4()
-    known = of_thread(strand, mail.subject, Registration("accepted", uuid4(), (before,)))
+    known = of_thread(strand, read.subject, Registration("accepted", uuid4(), (before,)))
     assert known.lines[-2].endswith("(known)")
     assert known.lines[-1] == f"before it: e-mail {before}"
 
@@ -122,3 +135,23 @@ def test_the_command_runs_the_tool(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "1. Quels sont les délais actuels" in done.stdout
+
+
+async def test_ingest_tells_a_thread_over_http() -> None:
+    intake = an_intake(MemoryObjects(), DirectReader(WordCounter()))
+    api = FastAPI()
+    add_errors(api)
+    add_preview(api, intake, Ingest())
+    first = await accepted(intake, mail())
+    reply = mail("Et le délai ?", "<2@exemple.org>", References="<1@exemple.org>").as_bytes()
+    transport = httpx.ASGITransport(app=api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
+        for _ in range(2):
+            answer = await client.post("/v1/mails/preview", content=reply)
+            told = TypeAdapter(Registration).validate_json(answer.content)
+            assert (told.outcome, told.thread_id) == ("accepted", first.thread_id)
+        wrong = {"mailbox": "autre"}
+        assert (
+            await client.post("/v1/mails/preview", params=wrong, content=reply)
+        ).status_code == 422
+        assert (await client.post("/v1/mails/preview", content=b"\x00")).status_code == 422

@@ -78,7 +78,7 @@ class PostgresIntake:
             return decided
 
     async def preview(self, arrival: Arrival, limit: int) -> Registration:
-        """What `register` would decide, or decided of the same event; nothing is remembered."""
+        """See `MailRegister`."""
         async with transaction(self._pool) as connection:
             known = await _known(connection, arrival)
             return known or await _decided(connection, arrival, limit)
