@@ -39,6 +39,12 @@ default_login_user = {user}
 mail_location = maildir:{folder}/mail/%u
 mail_fsync = always
 first_valid_uid = 1
+auth_mechanisms = plain xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
 passdb {{
   driver = static
   args = password={password}
@@ -105,7 +111,7 @@ class Dovecot:
     def __init__(self) -> None:
         self._program = dovecot_program()
         self.folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-        self.port, self.tls_port = free_ports(2)
+        self.port, self.tls_port, self.tokens_port = free_ports(3)
         root = os.geteuid() == 0
         self._user = pwd.getpwnam("dovecot") if root else pwd.getpwuid(os.geteuid())
         self.ca_file = certificate(self.folder)
@@ -121,6 +127,10 @@ class Dovecot:
                 port=self.port,
                 tls_port=self.tls_port,
             )
+        )
+        # Which tokens are good, a provider says; here whoever listens on ``tokens_port``.
+        (self.folder / "oauth2.conf").write_text(
+            f"tokeninfo_url = http://127.0.0.1:{self.tokens_port}/\nusername_attribute = email\n"
         )
         for name in ("base", "state", "mail"):
             (self.folder / name).mkdir()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -238,3 +239,34 @@ async def test_none_is_missed_between_reading_and_waiting(dovecot: Dovecot, user
         mails = [mail(n) for n in range(100)]
         await asyncio.to_thread(dovecot.deliver, user, *mails)
         assert await bus.has(100) == mails
+
+
+async def test_oauth(dovecot: Dovecot, user: str, tmp_path: Path) -> None:
+    dovecot.deliver(user, mail(1))
+    token, bus = tmp_path / "token", Bus()
+    token.write_text("token-1\n")
+    config = account(dovecot, user, password=None, token_file=token)
+    provider = await asyncio.start_server(_tokens(user), "127.0.0.1", dovecot.tokens_port)
+    async with provider:
+        async with collecting(config, bus):
+            assert await bus.has(1) == [mail(1)]
+        token.write_text("token-2")
+        with pytest.raises(Unavailable, match="AUTHENTICATIONFAILED"):
+            async with ImapFolder(config).session():
+                raise AssertionError("logged in")
+
+
+def _tokens(user: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """A provider that knows token-1 as ``user``'s."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        good = b"token-1" in request.split(b"\r\n")[0]
+        body = b'{"email": "%s"}' % user.encode() if good else b"{}"
+        status = b"200 OK" if good else b"401 Unauthorized"
+        head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+        writer.write(head % (status, len(body)) + b"Connection: close\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    return answer
