@@ -109,6 +109,10 @@ async def test_over_tls(dovecot: Dovecot, user: str) -> None:
     config = account(dovecot, user, security="tls", port=dovecot.tls_port, ca_file=dovecot.ca_file)
     async with collecting(config, bus):
         assert await bus.has(1) == [mail(1)]
+        for n in (2, 3):
+            await asyncio.sleep(1.2)  # it idles now, and has looked in vain
+            await asyncio.to_thread(dovecot.deliver, user, mail(n))
+            assert len(await bus.has(n)) == n
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
