@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import httpx
@@ -42,7 +44,25 @@ async def answered(message: Msg) -> None:
     await message.respond(answer.model_dump_json().encode())
 
 
-async def test_held_while_embed_is_down_then_sorted(broker: str, ingest: Process) -> None:
+async def explained(folder: Path, broker: str, url: str) -> str:
+    """What `mails explain` says of the e-mail that came already."""
+    file = folder / "mail.eml"
+    file.write_text(MAIL)
+    environment = {
+        **os.environ,
+        "SOURCIER_CONFIG": str(folder / "none.toml"),
+        "SOURCIER_NATS__URL": broker,
+        "SOURCIER_INGEST_URL": url,
+    }
+    tool = (sys.executable, "-m", "services.ingest.explain", str(file))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*tool, env=environment, stdout=pipe)
+    return (await process.communicate())[0].decode()
+
+
+async def test_held_while_embed_is_down_then_sorted(
+    broker: str, ingest: Process, tmp_path: Path
+) -> None:
     http, _ = ingest
     client = await nats.connect(broker)
     stream = client.jetstream()
@@ -67,4 +87,9 @@ async def test_held_while_embed_is_down_then_sorted(broker: str, ingest: Process
     assert isinstance(skip, MailSkipped)
     assert (skip.data.reason, "« merci »" in skip.data.detail) == ("category", True)
     assert (await dead.consumer_info()).num_pending == 0
+
+    told = await explained(tmp_path, broker, str(http.base_url))
+    assert "category: etude" in told
+    assert "100% etude" in told
+    assert "skipped as duplicate" in told
     await client.close()
