@@ -59,12 +59,14 @@ def reply_language(code: str) -> Language:
 class EnginePart:
     """A statement with the indices of its passages in the request (0 for the first).
 
-    ``connective``: one of our own template sentences, which states nothing and cites nothing.
+    ``connective``: one of our own template sentences, which states nothing and cites nothing;
+    ``question``: index of the e-mail's question that it answers, where there are several.
     """
 
     text: str
     citations: tuple[int, ...] = ()
     connective: bool = False
+    question: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

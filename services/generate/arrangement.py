@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.generate import wording
 from services.generate.answer import EnginePart, Language
@@ -32,13 +32,15 @@ def arrange(
     if language == "en" and any(answer.units for answer in chosen):
         parts.append(EnginePart(wording.french_quotes(), connective=True))
     for answer in chosen:
+        number = answer.question if len(questions) > 1 else None
         named = wording.quoted(questions[answer.question], answer.question, language)
         if answer.above:
-            parts.append(EnginePart(wording.answered_above(named, language), connective=True))
+            parts.append(EnginePart(wording.answered_above(named, language), (), True, number))
             continue
         if len(questions) > 1:
             parts.append(EnginePart(wording.about(named, language), connective=True))
-        parts += _statements(pool, answer.units, questions[answer.question])
+        statements = _statements(pool, answer.units, questions[answer.question])
+        parts += (replace(statement, question=number) for statement in statements)
     return tuple(parts)
 
 

@@ -19,8 +19,7 @@ _SHOWN = 90
 PASSED = {
     "citations": "Chaque énoncé cite un ou plusieurs des passages fournis.",
     "support": "Chaque énoncé s'appuie sur les passages qu'il cite.",
-    "facts": "Chiffres, dates, noms et coordonnées se trouvent tous dans les passages cités ou "
-    "dans le courriel.",
+    "facts": "Chiffres, dates et coordonnées se trouvent tous dans les passages cités.",
     "polarity": "Aucun énoncé ne dit le contraire de la phrase dont il est proche.",
     "repetition": "Aucun énoncé n'est répété.",
     "language": "Le projet est dans la langue de la réponse attendue.",
@@ -46,6 +45,7 @@ class Grounds:
 
     passages: Sequence[Passage]
     mail_text: str
+    earlier: tuple[str, ...] = ()
     prompt: str = ""
     language: Language = "fr"
     cosines: Mapping[int, float] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Grounds:
     @property
     def data(self) -> tuple[str, ...]:
         """What the prompt shows and a statement may repeat."""
-        return (*map(leaking.passage_text, self.passages), self.mail_text)
+        return (*map(leaking.passage_text, self.passages), self.mail_text, *self.earlier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,17 @@ def examine(
     """The parts that stand, and all checks in words; ``dropped`` citations pointed nowhere."""
     faults: list[tuple[EnginePart, Fault]] = []
     kept: list[EnginePart] = []
+    repeated: list[str] = []
     for index, part in enumerate(parts):
         fault = None if part.connective else why_not(part, grounds, grounds.cosines.get(index))
         if fault is None and not part.connective and _says_again(part, kept):
             fault = Fault("repetition", "déjà dit")
         if fault is None:
             kept.append(part)
+            repeated += [] if part.connective else _repeated(part, grounds)
         else:
             faults.append((part, fault))
-    return without_idle_connectives(kept), tuple(_told(faults, dropped, grounds))
+    return without_idle_connectives(kept), tuple(_told(faults, dropped, repeated, grounds))
 
 
 def why_not(part: EnginePart, grounds: Grounds, cosine: float | None = None) -> Fault | None:
@@ -103,11 +105,12 @@ def _faults(part: EnginePart, grounds: Grounds, cosine: float | None) -> Iterato
     if not grounds.quotes and (other := tongue.other_than(grounds.language, part.text)):
         yield Fault("language", f"énoncé dans une autre langue ({other})")
     cited = cited_text(part, grounds.passages)
-    said = f"{cited}\n{grounds.mail_text}"
-    if lacking := facts.missing(part.text, said):
-        yield Fault("facts", _lacking(lacking))
+    lacking = facts.missing(part.text, cited)
+    told = facts.from_mail(lacking, grounds.mail_text)
+    if lacking.keys() - told.keys():
+        yield Fault("facts", _lacking({f: w for f, w in lacking.items() if f not in told}))
     if not grounds.foreign:
-        if names := facts.unknown_names(part.text, said):
+        if names := facts.unknown_names(part.text, f"{cited}\n{grounds.mail_text}"):
             yield Fault("facts", _lacking(names))
         if polarity.contradicts(part.text, cited):
             yield Fault("polarity", "énoncé contraire au passage cité")
@@ -120,6 +123,12 @@ def _lacking(lacking: Mapping[str, str]) -> str:
     kinds = dict.fromkeys(facts.KINDS[fact.split(":")[0]] for fact in lacking)
     shown = ", ".join(f"« {written} »" for written in list(lacking.values())[:4])
     return f"{' et '.join(kinds)} absent des passages cités et du courriel ({shown})"
+
+
+def _repeated(part: EnginePart, grounds: Grounds) -> list[str]:
+    """What the statement has of the e-mail only, as written."""
+    lacking = facts.missing(part.text, cited_text(part, grounds.passages))
+    return list(facts.from_mail(lacking, grounds.mail_text).values())
 
 
 def _says_again(part: EnginePart, before: Sequence[EnginePart]) -> bool:
@@ -162,7 +171,10 @@ def degenerate(texts: Sequence[str]) -> bool:
 
 
 def _told(
-    faults: Sequence[tuple[EnginePart, Fault]], dropped: int, grounds: Grounds
+    faults: Sequence[tuple[EnginePart, Fault]],
+    dropped: int,
+    repeated: Sequence[str],
+    grounds: Grounds,
 ) -> Iterator[Check]:
     for name, passed in (PASSED | _circumstances(grounds)).items():
         own = [(part, fault.why) for part, fault in faults if fault.check == name]
@@ -170,6 +182,9 @@ def _told(
         said = f"Retiré du projet ({len(own)}) : {' ; '.join(details)}." if own else ""
         if name == "citations" and dropped:
             said = f"Renvois à des passages inexistants retirés : {dropped}. {said}".strip()
+        if name == "facts" and repeated:
+            shown = ", ".join(f"« {written} »" for written in dict.fromkeys(repeated))
+            said = f"{said} Repris du courriel, à vérifier : {shown}.".strip()
         yield Check(name=name, passed=not said, detail=said or passed)
     if not grounds.mail_language.startswith(("fr", "en")):
         detail = _OTHER.format(grounds.mail_language)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from services.generate.answer import EnginePart
@@ -23,7 +24,7 @@ def within(parts: Iterable[EnginePart], count: int) -> tuple[tuple[EnginePart, .
         valid = tuple(dict.fromkeys(i for i in part.citations if 0 <= i < count))
         dropped += len(set(part.citations)) - len(valid)
         text = part.text if part.connective else unmarked(part.text)
-        kept.append(EnginePart(text, valid, part.connective))
+        kept.append(replace(part, text=text, citations=valid))
     return tuple(kept), dropped
 
 

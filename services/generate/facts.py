@@ -18,7 +18,7 @@ KINDS = {"figure": "chiffre", "date": "date", "contact": "adresse ou téléphone
 """The kinds in words for a reviewer."""
 
 _ADDRESS = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s<>()«»\"]+"
+    r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s<>()«»\"]+"
     r"|(?<![\w.@-])(?:[\w-]+\.)+(?:fr|com|org|net|eu|info|io|example|test)\b(?:/[^\s<>()«»\"]*)?",
     re.I,
 )
@@ -53,16 +53,17 @@ _DATES = (
 _NEXT_YEAR = 60
 """Characters after a date without year in which the year of the next one counts for both."""
 _SCALE = {"k": 1e3, "millier": 1e3, "million": 1e6, "m": 1e6, "milliard": 1e9, "md": 1e9}
-_FIGURE = r"(?<![\w.,])\d[\d \u00a0\u202f\u2009]*(?:[.,]\d+)*"
+# Repetitions are bounded or possessive: an e-mail may hold any run of digits and spaces.
+_FIGURE = r"(?<![\w.,])(?:\d{1,3}(?: \d{3}(?!\d)){1,5}|\d++)(?:[.,]\d++){0,5}"
 _UNIT = r"(?P<unit>%|€|euros?\b|eur\b)"
 _AMOUNT = re.compile(
-    rf"(?P<figure>{_FIGURE})\s*(?P<scale>k|md|m(?=\s?€)|milliers?|millions?|milliards?)?"
-    rf"\s*(?:d['’]\s*|de\s+)?{_UNIT}",
+    rf"(?P<figure>{_FIGURE})\s?(?P<scale>k|md|m(?=\s?€)|milliers?|millions?|milliards?)?"
+    rf"\s?(?:d['’]\s?|de\s)?{_UNIT}",
     re.I,
 )
 _CURRENCY_FIRST = re.compile(rf"(?:€|\beur)\s?(?P<figure>{_FIGURE})", re.I)
-_SCALED = re.compile(rf"(?P<figure>{_FIGURE})\s*(?P<scale>milliers?|millions?|milliards?)\b", re.I)
-_SPAN = re.compile(rf"(?P<figure>{_FIGURE})\s*(?:à|et|ou|-|–|to)\s*{_FIGURE}\s*{_UNIT}", re.I)
+_SCALED = re.compile(rf"(?P<figure>{_FIGURE})\s?(?P<scale>milliers?|millions?|milliards?)\b", re.I)
+_SPAN = re.compile(rf"(?P<figure>{_FIGURE})\s?(?:à|et|ou|-|–|to)\s?{_FIGURE}\s?{_UNIT}", re.I)
 _BARE = re.compile(rf"{_FIGURE}")
 _UNIT_OF_COLUMN = re.compile(r"\((?:en\s+)?(%|€|euros?)(?=[\s)])|\ben (euros|%)", re.I)
 _NO_COUNT = re.compile(
@@ -83,15 +84,27 @@ def claims(text: str) -> dict[str, str]:
     return found
 
 
-def grants(text: str) -> set[str]:
+@lru_cache(maxsize=64)
+def grants(text: str) -> frozenset[str]:
     """All facts for which ``text`` is enough ground, names excepted."""
-    return {fact for fact, _, _ in _read(text, widen=True)}
+    return frozenset(fact for fact, _, _ in _read(text, widen=True))
 
 
 def missing(text: str, support: str) -> dict[str, str]:
     """Facts that ``text`` claims and ``support`` does not grant, as written."""
     granted = grants(support)
     return {fact: written for fact, written in claims(text).items() if fact not in granted}
+
+
+def from_mail(lacking: dict[str, str], mail: str) -> dict[str, str]:
+    """Those facts that an e-mail may tell of itself: neither contacts nor rates, since a reply
+    that takes these over from a question affirms what nobody but the writer said."""
+    told = grants(mail)
+    return {
+        fact: written
+        for fact, written in lacking.items()
+        if fact in told and not fact.startswith("contact:") and not fact.endswith("%")
+    }
 
 
 def unknown_names(text: str, support: str) -> dict[str, str]:
@@ -116,7 +129,8 @@ Found = tuple[str, str, int]
 
 
 def _read(text: str, *, widen: bool) -> Iterator[Found]:
-    left = _NO_COUNT.sub("", text)
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    left = _NO_COUNT.sub("", "\n".join(line for line in lines if line))
     for reader in (_addresses, _phones):
         found, left = reader(left, widen)
         yield from found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -134,7 +134,7 @@ def _by_question(said: Sequence[Statement], layout: Layout) -> Read:
         if statements:
             named = wording.quoted(request.mail.questions[index], index, request.language)
             parts.append(EnginePart(wording.about(named, request.language), connective=True))
-            parts += (_part(statement, layout) for statement in statements)
+            parts += (replace(_part(each, layout), question=index) for each in statements)
     return Read(tuple(parts), unanswered=tuple(i for i, found in groups.items() if not found))
 
 

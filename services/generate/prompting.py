@@ -22,6 +22,12 @@ _OUR_TAGS = re.compile(
     r"|instruction|[ée]nonc[ée]s?|system|user|assistant)\b|\|)",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(
+    r"\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
+    r"|<(?=/?(?:s|bos|eos|pad|unk|(?:start|end)_of_turn)>)",
+    re.IGNORECASE,
+)
+"""What opens the marks by which models tell turns apart; chat templates paste text as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +128,9 @@ def _earlier(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def data(text: str) -> str:
     """Text that others wrote: without addresses and marks like [2], and unable to imitate the
-    prompt's own tags."""
-    return _OUR_TAGS.sub("‹", _ADDRESS.sub("(lien)", citations.unmarked(text))).strip()
+    prompt's own tags or a model's marks of turns."""
+    plain = _ADDRESS.sub("(lien)", citations.unmarked(text))
+    return _CONTROL.sub("‹", _OUR_TAGS.sub("‹", plain)).strip()
 
 
 def _section(number: int, passage: Passage, text: str) -> Section:

@@ -26,7 +26,7 @@ from shared.events import (
     Timings,
 )
 from shared.identity import draft_id, short_hash
-from shared.records import Fingerprints, MailBlock, Message, Passage
+from shared.records import Check, Fingerprints, MailBlock, Message, Passage
 
 Outcome = DraftReady | DraftDeclined
 SOURCE = "generate"
@@ -178,11 +178,11 @@ class GenerateService:
         if not request.questions:
             return self._declined(job, replace(none, checks=grounds), "unsupported", timings)
         answer = await engine.write(request)
-        answer = replace(answer, checks=(*grounds, *answer.checks))
         spent = {**timings, "generate": max(0.0, self._timer() - started)}
         if answer.refusal is not None:
-            return self._declined(job, answer, answer.refusal.reason, spent)
-        return await self._checked(job, request, answer, engine, spent)
+            told = replace(answer, checks=(*grounds, *answer.checks))
+            return self._declined(job, told, answer.refusal.reason, spent)
+        return await self._checked(job, request, answer, engine, grounds, spent)
 
     def _request(self, job: _Job, answered: tuple[int, ...]) -> DraftRequest:
         return DraftRequest(
@@ -201,10 +201,12 @@ class GenerateService:
         request: DraftRequest,
         answer: EngineAnswer,
         engine: Engine,
+        grounds: tuple[Check, ...],
         timings: Timings,
     ) -> Outcome:
         started = self._timer()
         answer = await self._verifier.verify(request, answer, engine.write)
+        answer = replace(answer, checks=(*grounds, *answer.checks))
         spent = {**timings, "checks": max(0.0, self._timer() - started)}
         draft = compose(request, answer, self._rules.signature_of(job.mail.mailbox))
         if not draft.parts:

@@ -78,7 +78,9 @@ def _figure(text: str, found: re.Match[str]) -> str:
     source = found.string
     if len(words) == 1 and words[0] in _AMBIGUOUS and not _COUNTED.match(source, found.end()):
         return found.group()
-    if len(words) == 1 and _BEFORE_THE_KNOWN.search(source, 0, found.start()):
+    if len(words) == 1 and _BEFORE_THE_KNOWN.search(
+        source, max(0, found.start() - 12), found.start()
+    ):
         return found.group()
     return str(_value(words))
 

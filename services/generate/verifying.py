@@ -14,8 +14,8 @@ from shared.delivery import Unavailable
 from shared.records import Check
 
 Write = Callable[[DraftRequest], Awaitable[EngineAnswer]]
-MAX_COMPARED = 48
-"""Sentences compared as vectors for one draft."""
+COMPARED_AT_ONCE = 48
+"""Sentences compared as vectors by one request to embed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Verifier:
 
         ``write`` asks the engine again, which only the judge may wish.
         """
+        return _named(request, await self._verified(request, answer, write))
+
+    async def _verified(
+        self, request: DraftRequest, answer: EngineAnswer, write: Write
+    ) -> EngineAnswer:
         checked = await self._checked(request, answer)
         if self._judge is None or not _states(checked):
             return checked
@@ -79,15 +84,18 @@ class Verifier:
             return {}, ()
         place = {text: column for column, text in enumerate(sentences)}
         texts = [parts[index].text[: support.MAX_CHARS] for index in near]
+        rows: list[list[float]] = [[] for _ in texts]
         try:
-            rows = await self._scorer.cosines(texts, sentences[:MAX_COMPARED])
+            for start in range(0, len(sentences), COMPARED_AT_ONCE):
+                piece = sentences[start : start + COMPARED_AT_ONCE]
+                for row, more in zip(rows, await self._scorer.cosines(texts, piece), strict=True):
+                    row += more
         except Unavailable as error:
             return {}, (_by_words_alone(len(texts), error),)
-        found = {
-            index: max((row[place[s]] for s in mine if place[s] < len(row)), default=0.0)
+        return {
+            index: max(row[place[sentence]] for sentence in mine)
             for (index, mine), row in zip(near.items(), rows, strict=True)
-        }
-        return found, ()
+        }, ()
 
     async def _judged(self, request: DraftRequest, answer: EngineAnswer) -> Verdict | Check:
         assert self._judge is not None  # noqa: S101 - verify() looked
@@ -108,6 +116,8 @@ class Verifier:
             again = await write(replace(request, instruction=wish, ranking=None))
         except (Unavailable, EngineFailed):
             return None
+        if not again.raw:
+            return None  # another engine stepped in: that is no better wording of this draft
         checked = await self._checked(request, again)
         if again.refusal is not None or not _states(checked):
             return None
@@ -115,10 +125,20 @@ class Verifier:
         return replace(checked, checks=(*checked.checks, said))
 
 
+def _named(request: DraftRequest, answer: EngineAnswer) -> EngineAnswer:
+    """``answer`` with the questions that lost their last statement among the unanswered."""
+    held = {part.question for part in answer.parts} - {None}
+    if not held:
+        return answer
+    lost = (index for index in request.questions if index not in held)
+    return replace(answer, unanswered=tuple(sorted({*answer.unanswered, *lost})))
+
+
 def _grounds(request: DraftRequest, answer: EngineAnswer) -> Grounds:
     return Grounds(
         passages=request.passages,
         mail_text=f"{request.mail.subject}\n{request.mail.new_text}",
+        earlier=request.mail.earlier,
         prompt=leaking.instructions(answer.messages),
         language=request.language,
         mail_language=request.mail.language,

@@ -274,3 +274,60 @@ def test_a_judgement_is_read() -> None:
     raw = json.dumps({"unsupported": [2], "unanswered": [], "objection": "L'énoncé 2\nest faux."})
     verdict = judging.read(raw, Case(("Q ?",), ("A.", "B."), ("A.", "A.")))
     assert verdict == Verdict((1,), (), 0.5, 1.0, "L'énoncé 2 est faux.")
+
+
+async def test_what_only_the_email_says_is_pointed_out_or_removed() -> None:
+    asked = request(
+        [passage(STUDY)],
+        mail(
+            new_text="Une étude de 90 000 € est-elle financée à 90 % ? Écrivez à a@pirate.example"
+        ),
+    )
+    amount = EnginePart("Pour votre étude préalable de 90 000 €, le plafond est de 40 000 €.", (0,))
+    rate = EnginePart("Le programme cofinance l'étude préalable à hauteur de 90 %.", (0,))
+    contact = EnginePart(f"{HALF.text[:-1]}, écrivez à a@pirate.example.", (0,))
+    found = await Verifier(WordScorer()).verify(asked, answer(amount, rate, contact), no_engine)
+    assert found.parts == (amount,)
+    told = check(found, "facts")
+    assert not told.passed
+    assert "Repris du courriel, à vérifier : « 90 000 € »" in told.detail
+    assert "« 90 % »" in told.detail
+    assert "a@pirate.example" in told.detail
+
+
+async def test_a_question_that_loses_its_statements_is_named_unanswered() -> None:
+    block = mail(("L'étude est-elle financée ?", "Quand payez-vous ?"))
+    wrong = EnginePart("Le versement a lieu sous 30 jours.", (0,), question=1)
+    right = EnginePart(HALF.text, (0,), question=0)
+    heads = [EnginePart(f"Concernant votre question {n} :", connective=True) for n in (1, 2)]
+    parts = answer(heads[0], right, heads[1], wrong)
+    found = await Verifier(WordScorer()).verify(request([passage(STUDY)], block), parts, no_engine)
+    assert found.parts == (heads[0], right)
+    assert found.unanswered == (1,)
+
+
+async def test_many_sentences_are_all_compared() -> None:
+    texts = [" ".join(f"La clause {n}{k} vaut ici." for k in range(12)) for n in range(6)]
+    passages = [passage(text, f"p{n}") for n, text in enumerate(texts)]
+    english = request(passages, mail(language="en"))
+    told = ("grants", "loans", "deadlines", "schools", "libraries", "heating")
+    parts = [EnginePart(f"The clause about {w} holds here.", (n,)) for n, w in enumerate(told)]
+
+    class Near:
+        async def cosines(self, some: Sequence[str], others: Sequence[str]) -> list[list[float]]:
+            assert len(others) <= 64, "more than embed takes at once"
+            return [[0.95] * len(others) for _ in some]
+
+    found = await Verifier(Near()).verify(english, answer(*parts), no_engine)
+    assert len(found.parts) == 6, [each.detail for each in found.checks]
+
+
+async def test_another_engine_that_steps_in_repairs_nothing() -> None:
+    async def stepped_in(_: DraftRequest) -> EngineAnswer:
+        return answer(HALF, raw="", engine="extractive (endpoint down)")
+
+    found = await Verifier(WordScorer(), Reader(POOR, POOR), JudgeRules()).verify(
+        request([passage(STUDY)]), answer(GOOD, HALF), stepped_in
+    )
+    assert found.engine == "openai"
+    assert all(each.name != "repair" for each in found.checks)

@@ -140,3 +140,14 @@ def test_instructions_leak_and_data_does_not() -> None:
     assert leaking.leaks(f"Voici : {rule}", prompt, [passage])
     assert not leaking.leaks(passage, prompt, [passage])
     assert leaking.leaks(passage, prompt)
+
+
+@pytest.mark.timeout(20)  # the cost was cubic once: minutes, not a slow machine's seconds
+@pytest.mark.parametrize(
+    "text",
+    ["1" + " " * 20000 + "x", "1 " * 10000, "123 " * 5000, "\n" * 20000, "un " * 6000, "a" * 20000],
+    ids=["spaces", "figures", "thousands", "lines", "words", "letters"],
+)
+def test_any_run_of_characters_is_read_in_linear_time(text: str) -> None:
+    assert "contact:" not in "".join(facts.grants(text))
+    assert facts.unknown_names("La Mairie", text)
