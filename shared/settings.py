@@ -205,8 +205,9 @@ class Serving(Section):
     chunked_prefill: bool = True
     kv_cache_gib: float = Field(default=1.0, gt=0)
     """On CPU only; a GPU gives what it has left."""
-    adapters: dict[Slug, Path] = Field(default_factory=dict)
-    """LoRA adapters by name: a request for model ``name`` of the adapter is answered with it."""
+    adapters: dict[Slug, str] = Field(default_factory=dict)
+    """LoRA adapters by name, each a directory or the name of an imported one: a request for model
+    ``name`` of the adapter is answered with it."""
     adapters_rank: int = Field(default=64, ge=1)
     """The largest rank of the adapters."""
     longest_generation: float = Field(default=300, gt=0)

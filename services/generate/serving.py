@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from services.generate import serving_plan
 from services.generate.adapters import ray_machine
-from services.generate.adapters.model_weights import weights
+from services.generate.adapters.model_weights import adapter, weights
 from shared.delivery import Unavailable
 from shared.models.policy import Refused
 from shared.settings import Misconfigured, Serving, load
@@ -62,9 +62,14 @@ def main(words: list[str]) -> int:
 
 
 def _found(serving: Serving) -> Serving:
-    """The same with the model's directory: what is wrong with it is said before Ray starts."""
-    name = serving_plan.served_name(serving)
-    return serving.model_copy(update={"model": str(weights(serving.model)), "name": name})
+    """The same with the directories of model and adapters: what is wrong with them is said before
+    Ray starts."""
+    found = {
+        "name": serving_plan.served_name(serving),
+        "model": str(weights(serving.model)),
+        "adapters": {name: str(adapter(name, each)) for name, each in serving.adapters.items()},
+    }
+    return serving.model_copy(update=found)
 
 
 def _serve(serving: Serving, port: int, state: Path | None) -> None:

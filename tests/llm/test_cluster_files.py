@@ -10,7 +10,11 @@ from pathlib import Path
 
 import yaml
 
+from shared.clock import utcnow
+from shared.models.directory import describe
+from shared.models.policy import MANIFEST
 from shared.settings import Serving
+from tests.fakes.model_folder import model_folder
 from tests.llm.server import MARKS
 
 pytestmark = MARKS
@@ -51,3 +55,43 @@ def test_cluster_files_are_what_serve_deploy_takes() -> None:
         assert options["max_queued_requests"] == serving.max_queued_requests
         assert options["graceful_shutdown_timeout_s"] > serving.longest_generation
         assert sum(bundle["GPU"] for bundle in bundles) == serving.tensor_parallel
+
+
+ADAPTER = """
+import asyncio, sys
+from pathlib import Path
+from services.generate import serving_plan
+from services.generate.adapters import vllm_server
+from shared.settings import Serving
+model, *sources = sys.argv[1:]
+given = Serving(model=model, adapters={f"a{n}": source for n, source in enumerate(sources)})
+vllm_server.build_llm_deployment = lambda config, **_: built.append(config) or stop()
+built = []
+def stop(): raise InterruptedError
+plan = serving_plan.replica(given, "gpu", 1)
+try:
+    vllm_server.application(plan, given.adapters, 1, 1)
+except InterruptedError:
+    pass
+callback = built[0].get_or_create_callback()
+asyncio.run(callback.on_before_node_init())
+paths = [each.path for each in built[0].get_engine_config().frontend_kwargs["lora_modules"]]
+assert paths == sources[:1] * 2, paths
+Path(sources[0], "adapter_model.bin").write_bytes(b"")
+asyncio.run(callback.on_before_node_init())
+"""
+
+
+def test_a_replica_looks_into_adapters_before_vllm_does(tmp_path: Path) -> None:
+    model, lora = (model_folder(tmp_path / "models" / name) for name in ("model", "lora"))
+    (lora / "config.json").rename(lora / "adapter_config.json")
+    manifest = describe(lora, "lora", {}, "mit", utcnow())
+    (lora / MANIFEST).write_text(manifest.model_dump_json())
+    done = subprocess.run(
+        [sys.executable, "-c", ADAPTER, str(model), str(lora), "org/lora"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SOURCIER_CACHE": str(tmp_path)},
+    )
+    assert "Refused: adapter a0: adapter_model.bin may be a pickle" in done.stderr

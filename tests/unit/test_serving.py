@@ -19,6 +19,7 @@ from shared.cli import serve
 from shared.cli.main import app
 from shared.cli.problem import Problem
 from shared.settings import Serving
+from tests.fakes.model_folder import model_folder
 
 
 def test_replicas_on_cpus_share_the_cores_and_stay_offline() -> None:
@@ -47,7 +48,7 @@ def test_a_stopping_replica_may_finish_the_longest_generation() -> None:
 def test_adapters_are_loaded_with_the_model() -> None:
     assert "enable_lora" not in serving_plan.engine(Serving(), "gpu")
     arguments = serving_plan.engine(
-        Serving(adapters={"un": Path("/a"), "deux": Path("/b")}, adapters_rank=16), "gpu"
+        Serving(adapters={"un": "/a", "deux": "/b"}, adapters_rank=16), "gpu"
     )
     assert arguments["enable_lora"] is True
     assert (arguments["max_loras"], arguments["max_lora_rank"]) == (2, 16)
@@ -109,9 +110,26 @@ def test_a_model_that_is_nowhere_is_said_before_ray_starts(
     assert "sourcier models import" in capsys.readouterr().err
 
 
-def _settings(model: str) -> object:
+def test_an_adapter_with_a_pickle_is_refused_before_ray_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOURCIER_CACHE", str(tmp_path))
+    model, lora = model_folder(tmp_path / "model"), model_folder(tmp_path / "lora")
+    (lora / "config.json").rename(lora / "adapter_config.json")
+    wanted = Serving(model=str(model), adapters={"habile": str(lora)})
+    assert serving._found(wanted).adapters == {"habile": str(lora)}
+    (lora / "adapter_model.bin").write_bytes(b"")
+    monkeypatch.setattr(serving, "load", lambda: _settings(str(model), habile=str(lora)))
+    assert serving.main([]) == 1
+    assert "adapter habile: adapter_model.bin may be a pickle" in capsys.readouterr().err
+    monkeypatch.setattr(serving, "load", lambda: _settings(str(model), habile="absent"))
+    assert serving.main([]) == 1
+    assert "adapter habile: no model 'absent'" in capsys.readouterr().err
+
+
+def _settings(model: str, **adapters: str) -> object:
     class Settings:
-        serving = Serving(model=model)
+        serving = Serving(model=model, adapters=adapters)
 
     return Settings()
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -38,7 +37,7 @@ from ray.serve.llm.ingress import OpenAiIngress, make_fastapi_ingress
 from vllm.entrypoints.openai.models.protocol import LoRAModulePath
 
 from services.generate.adapters import exposition
-from services.generate.adapters.model_weights import weights
+from services.generate.adapters.model_weights import adapter, weights
 from services.generate.adapters.ray_reaper import MARK
 from services.generate.stalling import Pulse
 
@@ -66,12 +65,14 @@ def keep_to_loopback() -> None:
 
 
 class Weights(CallbackBase):  # type: ignore[misc]  # ray.llm has no types
-    """Finds the weights on the replica's own machine or in our store, and nothing elsewhere."""
+    """Finds weights and adapters on the replica's own machine or in our store, nowhere else."""
 
     async def on_before_node_init(self) -> None:
         self.ctx.run_init_node = False  # ray.llm's own way is a download from a hub
         engine = self.llm_config.get_engine_config()
         engine.hf_model_id = str(await asyncio.to_thread(weights, engine.hf_model_id))
+        for module in engine.frontend_kwargs.get("lora_modules", ()):
+            module.path = str(await asyncio.to_thread(adapter, module.name, module.path))
 
 
 class Engine(VLLMEngine):  # type: ignore[misc]  # ray.llm has no types
@@ -178,13 +179,13 @@ class Ingress(OpenAiIngress):  # type: ignore[misc]  # ray.llm has no types
 
 
 def application(
-    replica: Mapping[str, Any], adapters: Mapping[str, Path], longest: float, stalled_after: float
+    replica: Mapping[str, Any], adapters: Mapping[str, str], longest: float, stalled_after: float
 ) -> serve.Application:
     """Replicas as ``replica`` (an ``LLMConfig``) says, and the address before them."""
     config = LLMConfig(**replica, callback_config={"callback_class": Weights})
     if adapters:
         config.engine_kwargs["lora_modules"] = [
-            LoRAModulePath(name=name, path=str(path)) for name, path in adapters.items()
+            LoRAModulePath(name=name, path=source) for name, source in adapters.items()
         ]
     replicas = build_llm_deployment(
         config, deployment_cls=Replica, bind_kwargs={"stalled_after": stalled_after}
