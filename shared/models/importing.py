@@ -32,15 +32,16 @@ def bring(
     name: str | None = None,
     licence: str | None = None,
 ) -> Imported:
-    """Import ``source``: a directory, an archive, a .gguf file, a hub's `org/name`, or the name
-    of a cached model, which is verified only.
+    """Import ``source``: a directory, an archive, a .gguf file, a hub's `org/name`, or a cached
+    model by its bare name or path, which is verified only unless it gets a name or licence.
 
     Raises ``Refused`` and other ``Misconfigured``, which say what to do.
     """
-    path = Path(source).expanduser()
-    cached = path.resolve() if path.is_dir() else model_cache() / name_of(source)
-    if cached.parent == model_cache().resolve() and local.is_cached(cached):
-        return _cached(cached, watch)
+    cached = _cached(source, watch)
+    if cached and not (name or licence):
+        return cached
+    if cached:
+        source = str(cached.directory)
     wanted = name_of(name or _stem(source))
 
     def licensed(folder: Path) -> str:
@@ -76,12 +77,33 @@ def _stem(source: str) -> str:
     return name
 
 
-def _cached(target: Path, watch: Watch) -> Imported:
-    manifest = directory.written(target)
+def _cached(source: str, watch: Watch) -> Imported | None:
+    """The cached model that is meant by its path or bare name. Raises ``Refused`` when damaged."""
+    path, cache = Path(source).expanduser(), model_cache().resolve()
+    if "/" in source and not path.exists():  # a hub's, although one of that name may be cached
+        return None
+    target = path.resolve() if path.exists() else cache / name_of(source)
+    try:
+        manifest = directory.written(target)
+    except (OSError, Refused):
+        return None
+    if target.parent != cache:
+        return None
     found = directory.changed(target, manifest, watch("verifying", manifest.size))
     if found:
-        raise Refused(f"{target} is damaged ({', '.join(found)}): import or fetch it again")
+        raise Refused(f"{target} is damaged ({', '.join(found)}): {_again(manifest)}")
     return Imported(target, manifest)
+
+
+def _again(manifest: Manifest) -> str:
+    if "hub" in manifest.source:
+        what = f"import {manifest.source['model']} --name {manifest.name}"
+    elif manifest.name in local.KNOWN:
+        what = f"fetch {manifest.name}"
+    else:
+        told = ", ".join(f"{key} {value}" for key, value in manifest.source.items())
+        return f"import it again from where it came ({told}), with --name {manifest.name}"
+    return f"run `sourcier models {what}`"
 
 
 def _into(

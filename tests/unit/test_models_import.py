@@ -72,8 +72,21 @@ def test_a_damaged_cached_model_is_not_let_into_the_store(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(Refused, match=r"is damaged \(model\.safetensors\)"):
-        bring("one")
+    for options in ({}, {"name": "two"}, {"licence": "mit"}):
+        with pytest.raises(
+            Refused, match=r"is damaged \(model\.safetensors\).*directory Petit_Mod"
+        ):
+            bring("one", **options)
+    assert bring(folder, name="one").manifest.files == got.manifest.files
+    assert bring("one").directory == got.directory
+
+
+def test_a_cached_model_gets_another_name_or_licence(folder: Path) -> None:
+    got = bring(folder, name="one")
+    again = bring("one", name="two", licence="mit").manifest
+    assert (again.name, again.licence, again.digest) == ("two", "mit", got.manifest.digest)
+    assert bring(got.directory, licence="mit").manifest.licence == "mit"
+    assert bring("one").manifest.licence == "mit"
 
 
 def test_an_archive_or_wheel_with_a_directory(folder: Path, tmp_path: Path) -> None:
@@ -227,6 +240,12 @@ def test_a_hubs_model_without_its_pickles_and_code(hub: Hub, cache: Path) -> Non
     verified = sourcier(endpoint, cache, "verify")
     assert verified.returncode == 1
     assert "petit in the cache: damaged: model.safetensors; import it again" in verified.stdout
+    advised = "import org/Petit --name petit"
+    assert advised in sourcier(endpoint, cache, "import", "petit").stderr
+    assert sourcier(endpoint, cache, *advised.split()).returncode == 0
+    assert sourcier(endpoint, cache, "verify", "petit").returncode == 0
+    assert directory.written(cache / "petit").digest == manifest.digest
+    assert "other/Petit cannot be had" in sourcier(endpoint, cache, "import", "other/Petit").stderr
 
 
 def test_a_hubs_model_is_refused_before_its_weights_are_loaded(hub: Hub, cache: Path) -> None:
