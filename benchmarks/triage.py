@@ -1,7 +1,8 @@
 """How well e-mails are sorted into categories by the real embedder, with and without examples.
 
 The categories and most e-mails are of our own writing (``triage_texts.toml``): `tuning` served to
-choose score, temperature and threshold, `held_out` and the example e-mails were looked at while methods were compared.
+choose score, temperature and threshold; `held_out` and the example e-mails were looked at while
+methods were compared.
 `right`, `wrong` and `unsure` are shares of the e-mails that belong to a category; `none kept out`
 is the share of those that belong to none and got none; `lost` that of e-mails that deserve a draft
 and would get none. Prints a table and a JSON line.
