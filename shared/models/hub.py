@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -33,7 +35,7 @@ def download(
 
     ``vet`` is called when all but the weights is there, and may refuse them before gigabytes are
     loaded. Returns where it came from and the names left out. Raises ``Refused`` when it has no
-    safetensors, ``HubUnreachable``.
+    safetensors, ``HubUnreachable``, ``Misconfigured`` when the disk is full.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Here, because it takes long to import.
@@ -46,6 +48,7 @@ def download(
         names = [each.rfilename for each in info.siblings or ()]
         taken = _taken(names)
         get = partial(snapshot_download, model, revision=info.sha, local_dir=folder)
+        _keep_only(folder, f"{constants.ENDPOINT} {model} {info.sha}")
         patterns = [glob.escape(name) for name in taken]
         get(allow_patterns=patterns, ignore_patterns=["*.safetensors"])
         vet()
@@ -57,6 +60,11 @@ def download(
         httpx2.HTTPError,
         OSError,
     ) as e:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Misconfigured(
+                f"no room for {model} in {folder.parent}: free some and run this again, which goes "
+                "on from there, or name a folder with more by SOURCIER_CACHE"
+            ) from e
         first = str(e).strip().splitlines()[:1] or [repr(e)]
         raise HubUnreachable(
             f"{model} cannot be had from {constants.ENDPOINT}: {first[0]}\n"
@@ -65,6 +73,15 @@ def download(
         ) from e
     source = {"hub": constants.ENDPOINT, "model": model, "revision": str(info.sha)}
     return source, sorted(set(names) - set(taken))
+
+
+def _keep_only(folder: Path, source: str) -> None:
+    """Clear what another source or revision left in ``folder``: it would pass for this one's."""
+    mark = folder / ".cache" / "source"  # no part of the model, as the client's own notes there
+    if not mark.is_file() or mark.read_text() != source:
+        shutil.rmtree(folder, ignore_errors=True)
+        mark.parent.mkdir(parents=True)
+        mark.write_text(source)
 
 
 def _taken(names: list[str]) -> list[str]:

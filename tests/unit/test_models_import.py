@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
@@ -11,11 +12,13 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from shared.models import conversion, directory, importing
 from shared.models.bars import Watch
+from shared.models.hub import HubUnreachable, download
 from shared.models.importing import Imported
 from shared.models.local import local
 from shared.models.policy import Refused
@@ -152,6 +155,8 @@ class Hub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files = files
         self.got: list[str] = []
+        self.broken = False
+        """Whether it fails to give weights."""
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -167,7 +172,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             info = {"id": "org/Petit", "sha": COMMIT, "siblings": listed}
             return self._send(json.dumps(info).encode())
         name = self.path.removeprefix(f"/org/Petit/resolve/{COMMIT}/")
-        if name in files:
+        if name in files and not (self.server.broken and name.endswith(".safetensors")):
             if self.command == "GET":
                 self.server.got.append(name)
             return self._send(files[name])
@@ -264,6 +269,35 @@ def test_a_hubs_model_is_refused_before_its_weights_are_loaded(hub: Hub, cache: 
     assert "the repository has no .safetensors files" in done.stderr
     assert [path.name for path in cache.iterdir()] == ["petit.lock"]
     assert "Traceback" not in done.stderr
+
+
+def test_a_download_goes_on_but_not_from_another_revisions_files(hub: Hub, cache: Path) -> None:
+    endpoint = f"http://127.0.0.1:{hub.server_port}"
+    made = cache / ".petit.part" / "import"
+    made.mkdir(parents=True)
+    (made / "old.txt").write_text("of another source")
+    weights = hub.files["model.safetensors"]
+    hub.broken = True
+    assert "cannot be had" in sourcier(endpoint, cache, "import", "org/Petit").stderr
+    assert (made / "config.json").exists()
+    assert not (made / "old.txt").exists()
+    hub.broken, hub.got = False, []
+    assert sourcier(endpoint, cache, "import", "org/Petit").returncode == 0
+    assert hub.got == ["model.safetensors"]
+    assert (cache / "petit" / "model.safetensors").read_bytes() == weights
+    assert not (cache / "petit" / ".cache").exists()
+
+
+def test_a_full_disk_is_not_the_hubs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    listed = SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename="a.safetensors")])
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_: listed)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", full)
+    with pytest.raises(Misconfigured, match=r"no room for org/Petit in .*SOURCIER_CACHE") as told:
+        download("org/Petit", tmp_path / "made", lambda: None)
+    assert not isinstance(told.value, HubUnreachable)
 
 
 def test_a_hub_that_is_out_of_reach_is_said_with_what_to_do(cache: Path) -> None:
