@@ -23,7 +23,14 @@ SUFFIXES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_ENTRIES = 20_000
 MARKS = ("config.json", "adapter_config.json")
 """A folder with one of them is a model's."""
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a zip's way of compression
+)
 
 
 @dataclass(frozen=True)

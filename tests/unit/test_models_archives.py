@@ -185,3 +185,15 @@ def test_an_encrypted_zip_is_refused(model: Path, tmp_path: Path, target: Path) 
     path.write_bytes(data)
     with pytest.raises(Refused, match="is encrypted"):
         archives.unpack(path, target, LIMIT, QUIET)
+
+
+def test_a_zip_of_an_unknown_compression_is_refused(
+    model: Path, tmp_path: Path, target: Path
+) -> None:
+    path = zipped(model, tmp_path / "model.zip")
+    data = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        data[data.index(mark) + at] = 93  # zstd
+    path.write_bytes(data)
+    with pytest.raises(Refused, match=r"no archive that can be read.*compression"):
+        archives.unpack(path, target, LIMIT, QUIET)
