@@ -156,3 +156,7 @@ async def test_of_a_choice_a_watcher_learns_the_question() -> None:
         await engine.write(request([passage(STUDY)], mail(("Une aide ?", "Quel plafond ?"))))
         await engine.stop()
     assert reader.texts[-1] == "Choix des phrases, question 2 sur 2"
+
+
+def test_a_key_is_not_shown() -> None:
+    assert "geheim" not in repr(Endpoint(url="http://h/v1", model="m", api_key="geheim"))

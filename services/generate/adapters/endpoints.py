@@ -43,7 +43,7 @@ class Endpoint:
 
     url: str
     model: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     timeout: float = 120.0
     backoff: tuple[float, ...] = (0.5, 2.0)
     in_flight: int = 16
