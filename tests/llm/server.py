@@ -95,8 +95,12 @@ class ModelServer:
 
     def counter(self, name: str) -> float:
         """One of vLLM's own counters, over all replicas."""
-        text = httpx.get(self.url.removesuffix("/v1") + "/metrics", timeout=30).text
-        families = text_string_to_metric_families(text)
+        for left in (2, 1, 0):  # under load the address may fail once: 0 would be a wrong figure
+            answer = httpx.get(self.url.removesuffix("/v1") + "/metrics", timeout=30)
+            if answer.is_success or not left:
+                break
+            time.sleep(0.5)
+        families = text_string_to_metric_families(answer.raise_for_status().text)
         return sum(s.value for family in families for s in family.samples if s.name == name)
 
     def processes(self, name: str = "") -> list[psutil.Process]:

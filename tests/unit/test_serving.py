@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from services.generate import serving, serving_plan
-from services.generate.adapters import ray_reaper
+from services.generate.adapters import exposition, ray_reaper
 from services.generate.adapters.exposition import merged
 from services.generate.stalling import Pulse
 from shared.cli import serve
@@ -82,6 +84,33 @@ def test_counters_of_replicas_stay_apart() -> None:
     (family,) = text_string_to_metric_families(text)
     values = {sample.labels["replica"]: sample.value for sample in family.samples}
     assert values == {"0": 3.0, "1": 4.0}
+
+
+async def test_a_slow_replica_is_left_out_but_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("aiohttp", reason="it comes with Ray Serve")
+    registry = CollectorRegistry()
+    Counter("steps", "Steps.", registry=registry).inc(3)
+    good, thread = start_http_server(0, "127.0.0.1", registry)
+    forgotten: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        with socket.create_server(("127.0.0.1", 0)) as ended:
+            gone = _metrics(ended.getsockname()[1])
+        urls = [_metrics(good.server_port), _metrics(slow.getsockname()[1]), gone]
+        monkeypatch.setattr(exposition, "TIMEOUT", 1.0)
+        monkeypatch.setattr(exposition, "_published", lambda: urls)
+        monkeypatch.setattr(exposition, "_forget", forgotten.append)
+        text = await exposition.gathered()
+    good.shutdown()
+    good.server_close()
+    thread.join()
+    assert 'steps_total{replica="0"} 3.0' in text
+    assert forgotten == [gone]
+
+
+def _metrics(port: int) -> str:
+    return f"http://127.0.0.1:{port}/metrics"
 
 
 def test_the_reaper_ends_its_own_and_no_others(tmp_path: Path) -> None:

@@ -10,12 +10,15 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import generate_latest, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:  # it comes with Ray Serve
     from aiohttp import ClientSession
+
+log = structlog.get_logger()
 
 NAMESPACE = "sourcier"
 PREFIX = b"counters/"
@@ -34,7 +37,7 @@ def publish() -> None:
 
 
 async def gathered() -> str:
-    """The counters of all processes that published theirs and live."""
+    """The counters of all processes that published theirs and answer in time."""
     import aiohttp
 
     limit = aiohttp.ClientTimeout(total=TIMEOUT)
@@ -52,11 +55,14 @@ def _published() -> list[str]:
 
 
 async def _fetched(session: ClientSession, url: str) -> str:
-    from aiohttp import ClientConnectionError
+    from aiohttp import ClientConnectionError, ClientPayloadError
 
     try:
         async with session.get(url) as answer:
             return await answer.text()
+    except (TimeoutError, ClientPayloadError) as error:  # it may live: it is asked again
+        log.warning("no counters of a replica", url=url, why=type(error).__name__)
+        return ""
     except ClientConnectionError:  # the replica is gone
         await asyncio.to_thread(_forget, url)
         return ""
