@@ -60,19 +60,23 @@ def download(
         httpx2.HTTPError,
         OSError,
     ) as e:
-        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Misconfigured(
-                f"no room for {model} in {folder.parent}: free some and run this again, which goes "
-                "on from there, or name a folder with more by SOURCIER_CACHE"
-            ) from e
-        first = str(e).strip().splitlines()[:1] or [repr(e)]
-        raise HubUnreachable(
-            f"{model} cannot be had from {constants.ENDPOINT}: {first[0]}\n"
-            "Without a connection to a hub, bring the model as a directory or an archive and "
-            "import that; HF_ENDPOINT names a mirror, HF_TOKEN opens what needs an account."
-        ) from e
+        raise _told(e, model, folder, constants.ENDPOINT) from e
     source = {"hub": constants.ENDPOINT, "model": model, "revision": str(info.sha)}
     return source, sorted(set(names) - set(taken))
+
+
+def _told(error: Exception, model: str, folder: Path, endpoint: str) -> Misconfigured:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Misconfigured(
+            f"no room for {model} in {folder.parent}: free some and run this again, which goes on "
+            "from there, or name a folder with more by SOURCIER_CACHE"
+        )
+    first = str(error).strip().splitlines()[:1] or [repr(error)]
+    return HubUnreachable(
+        f"{model} cannot be had from {endpoint}: {first[0]}\n"
+        "Without a connection to a hub, bring the model as a directory or an archive and "
+        "import that; HF_ENDPOINT names a mirror, HF_TOKEN opens what needs an account."
+    )
 
 
 def _keep_only(folder: Path, source: str) -> None:
