@@ -1,7 +1,8 @@
 """``make demo``: the whole journey on the examples, on this machine, in a fresh data folder.
 
 Drafts are written by the endpoint that is configured, by a model of our own serving with
-``--model`` (``make demo-vllm``) or on a GPU, else without a model.
+``--model`` (``make demo-vllm``), else without a model. A GPU is used when this environment has
+vLLM's build for it (``deploy/ray/requirements.in``); what ``make`` installs is for CPUs.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Literal
 
 from deploy.local.process import free_ports, spawn, stop, tail
 from services.generate.adapters.ray_machine import device
-from services.generate.serving_plan import served_name
+from services.generate.serving_plan import BATCH_ON_CPU, served_name
 from services.generate.weights import MODELS
 from shared.cli.problem import Problem
 from shared.settings import Generation, Serving, Settings
@@ -23,8 +23,6 @@ Way = Literal["extractive", "endpoint", "serving"]
 LOADED_WITHIN = 900.0
 """Seconds; on two cores that do much else it was seen to take minutes."""
 STOPPED_WITHIN = 60.0
-BATCH_ON_CPU = "4"
-"""Drafts written at once: more would share the same two cores, and each would wait longer."""
 
 SECTION = "SOURCIER_GENERATION__"
 
@@ -111,7 +109,7 @@ def prepared(settings: Settings, way: Way, data: Path) -> ModelServer | None:
     server = ModelServer(settings.serving, data)
     os.environ.update(server.environment)
     if device() == "cpu":
-        os.environ.setdefault(f"{SECTION}IN_FLIGHT", BATCH_ON_CPU)
+        os.environ.setdefault(f"{SECTION}IN_FLIGHT", str(BATCH_ON_CPU))
     return server
 
 

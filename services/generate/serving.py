@@ -37,9 +37,12 @@ def app(args: dict[str, Any]) -> Application:
     from services.generate.adapters.vllm_server import application
 
     serving = Serving.model_validate(args)
-    device = ray_machine.device() if serving.device == "auto" else serving.device
-    plan = serving_plan.replica(serving, device, os.cpu_count() or 1)
+    plan = serving_plan.replica(serving, _device(serving), os.cpu_count() or 1)
     return application(plan, serving.adapters, serving.longest_generation, serving.stalled_after)
+
+
+def _device(serving: Serving) -> serving_plan.Device:
+    return ray_machine.device() if serving.device == "auto" else serving.device
 
 
 def main(words: list[str]) -> int:
@@ -109,6 +112,8 @@ def _drain(handle: Any, seconds: float) -> None:
 def _tell(serving: Serving, port: int, state: Path | None) -> None:
     url = f"http://{serving.host}:{port}/v1"
     found = {"ENGINE": "openai", "ENDPOINT": url, "MODEL": serving.name}
+    if _device(serving) == "cpu":
+        found["IN_FLIGHT"] = str(serving_plan.BATCH_ON_CPU)
     exports = [f"  export SOURCIER_GENERATION__{name}={value}" for name, value in found.items()]
     say("\n".join([f"{serving.name} answers at {url}; to draft with it:", *exports]))
     if state is not None:

@@ -12,6 +12,9 @@ Device = Literal["cpu", "gpu"]
 GIB = 1024**3
 GRACE = 30.0
 """Seconds beyond the longest generation that a stopping replica is given."""
+BATCH_ON_CPU = 4
+"""Drafts that generate should ask of a CPU at once: more would share the same few cores, and each
+would wait longer."""
 OFFLINE = {
     # Nothing is looked up or reported outside: weights are on this machine, or in our own store.
     "HF_HUB_OFFLINE": "1",

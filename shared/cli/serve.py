@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from shared.cli.problem import Problem
 from shared.cli.where import Data, configured, data_folder, running_state
 
 NEEDED = ("ray", "vllm")
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def serve(
@@ -32,7 +34,7 @@ def serve(
     Example: `sourcier serve --model qwen2.5-coder-1.5b-instruct --port 8000`
     """
     if not all(map(find_spec, NEEDED)):
-        raise Problem("vLLM is not installed here: run `make install-serve` first")
+        raise Problem(f"vLLM is not installed here: {_how()}")
     for name, value in (("MODEL", model), ("PORT", port)):
         if value is not None:
             os.environ[f"SOURCIER_SERVING__{name}"] = str(value)
@@ -44,3 +46,14 @@ def serve(
     state = str(folder / "serving.json")
     command = [sys.executable, "-m", "services.generate.serving", "--state", state]
     os.execv(sys.executable, command)  # noqa: S606 - ourselves, no shell
+
+
+def _how() -> str:
+    on_cpu = "run `make install-serve`"
+    if not any(GPUS.glob("*")):
+        return f"{on_cpu} first"
+    return (
+        "for this machine's GPU run `pip install -r deploy/ray/requirements.in -e "
+        "'.[generate,embed]'` in an environment of its own, and serve from that; to serve on the "
+        f"CPU, {on_cpu}"
+    )

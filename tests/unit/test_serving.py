@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, start_http_server
@@ -163,8 +164,23 @@ def _settings(model: str, **adapters: str) -> object:
     return Settings()
 
 
-def test_the_command_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_cpu_is_sent_few_drafts_at_once(
+    device: Literal["cpu", "gpu"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving._tell(Serving(name="m", device=device), 8000, None)
+    told = capsys.readouterr().out
+    assert "export SOURCIER_GENERATION__ENDPOINT=http://127.0.0.1:8000/v1\n" in told
+    assert ("export SOURCIER_GENERATION__IN_FLIGHT=4\n" in told) == (device == "cpu")
+
+
+def test_the_command_says_what_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serve, "NEEDED", ("no_such_module",))
+    monkeypatch.setattr(serve, "GPUS", tmp_path)
     told = CliRunner().invoke(app, ["serve"]).exception
     assert isinstance(told, Problem)
-    assert "make install-serve" in str(told)
+    assert str(told) == "vLLM is not installed here: run `make install-serve` first"
+    (tmp_path / "0000:01:00.0").mkdir()
+    assert "deploy/ray/requirements.in" in str(CliRunner().invoke(app, ["serve"]).exception)
