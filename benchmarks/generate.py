@@ -188,7 +188,6 @@ def stack(folder: Path, served: Served, profile: ModelProfile) -> Iterator[Where
         "SOURCIER_GENERATION__ENGINE": "openai",
         "SOURCIER_GENERATION__ENDPOINT": served.url,
         "SOURCIER_GENERATION__MODEL": served.model,
-        "SOURCIER_GENERATION__FALLBACK": "false",
         "SOURCIER_GENERATION__MODELS": json.dumps({served.model: profile.model_dump()}),
     }
     data = ["--data", str(folder)]
@@ -211,6 +210,8 @@ class Round:
     first: list[float] = field(default_factory=list)
     writing: float = 0.0
     checking: float = 0.0
+    fell_back: int = 0
+    """Drafts that the extractive engine wrote, because the model's answer was of no use."""
 
 
 Work = Callable[[int], Awaitable[None]]
@@ -264,6 +265,7 @@ class Journey:
             outcome = await asyncio.wait_for(self._outcome[mail], 900)
             if self._first[mail].done():
                 done.first.append(self._first[mail].result() - began)
+            done.fell_back += outcome.data.engine.startswith("extractive")
             timings = outcome.data.timings
             if "checks" in timings:  # a refusal has none
                 done.writing += timings["generate"]
@@ -359,9 +361,15 @@ async def speed(
                 for total, run in both if turn % 2 == 0 else both[::-1]:
                     add(total, await run())
                 print(f"{at_once} at once, round {turn + 1} of {options.rounds}", flush=True)
-            figures |= compared(raw, own, at_once)
+            figures |= told(compared(raw, own, at_once))
             writing, checking = writing + own.writing, checking + own.checking
     figures["checks, of a draft's time"] = checking / max(writing + checking, 1e-9)
+    return figures
+
+
+def told(figures: dict[str, object]) -> dict[str, object]:
+    """The same, printed at once: the whole takes long, and may be interrupted."""
+    print(json.dumps(figures), flush=True)
     return figures
 
 
@@ -371,6 +379,7 @@ def add(total: Round, one: Round) -> None:
     total.first += one.first
     total.writing += one.writing
     total.checking += one.checking
+    total.fell_back += one.fell_back
 
 
 def compared(raw: Round, own: Round, at_once: int) -> dict[str, object]:
@@ -381,6 +390,7 @@ def compared(raw: Round, own: Round, at_once: int) -> dict[str, object]:
         f"tok/s, ours / raw, {at_once} at once": rates[1] / rates[0],
         f"first token raw p50 (s), {at_once} at once": percentile(raw.first, 0.5),
         f"first token ours p50 (s), {at_once} at once": percentile(own.first, 0.5),
+        f"drafts of no use, {at_once} at once": own.fell_back,
     }
 
 
@@ -426,15 +436,17 @@ async def layout(
         own = sum(len(encode("\n".join(each.texts))) for each in canonical)
         most = bound(canonical, encode, size, around=round((asked - own) / len(canonical)))
         print(f"prefilled in the form {form}", flush=True)
-        figures |= {
-            f"{form}: e-mails": len(canonical),
-            f"{form}: prompt tokens": asked,
-            f"{form}: cached, our layout": cached,
-            f"{form}: cached, e-mail first": saved,
-            f"{form}: cached, bound": most,
-            f"{form}: cached, of the bound": cached / most,
-            f"{form}: prefilled, our layout / e-mail first": (asked - cached) / (other - saved),
-        }
+        figures |= told(
+            {
+                f"{form}: e-mails": len(canonical),
+                f"{form}: prompt tokens": asked,
+                f"{form}: cached, our layout": cached,
+                f"{form}: cached, e-mail first": saved,
+                f"{form}: cached, bound": most,
+                f"{form}: cached, of the bound": cached / most,
+                f"{form}: prefilled, our layout / e-mail first": (asked - cached) / (other - saved),
+            }
+        )
     return figures
 
 
@@ -447,7 +459,7 @@ def wishes() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of the model")
     parser.add_argument("--form", choices=("parts", "marks", "select"), default="select")
     parser.add_argument("--context", type=int, default=900, help="tokens of passages in a prompt")
-    parser.add_argument("--max-tokens", type=int, default=120)
+    parser.add_argument("--max-tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=4, help="of each path at each concurrency")
     parser.add_argument("--least", type=int, default=12, help="e-mails of a round")
     parser.add_argument("--only", choices=("speed", "layout"))
