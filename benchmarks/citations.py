@@ -34,7 +34,7 @@ from services.generate.adapters.bus_scorer import BusScorer
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
-from services.generate.answer import DraftRequest
+from services.generate.answer import DraftRequest, EngineFailed
 from services.generate.app import endpoint_of
 from services.generate.grounding import Gate, estimates
 from services.generate.service import Engine, GenerateService, Rules
@@ -91,7 +91,10 @@ class Drafter:
     async def draft(self, context: ContextRetrieved, question: piaf.Asked | None = None) -> Drafted:
         """The outcome; ``answered``: a known answer stands in its statements."""
         began = time.perf_counter()
-        outcome = await self._service.draft(context)
+        try:
+            outcome = await self._service.draft(context)
+        except EngineFailed as error:  # a fallback would step in
+            outcome = error
         seconds = time.perf_counter() - began
         found = await self._grounding(context)
         said = (
@@ -261,6 +264,9 @@ def summary(
         "declined, passage given": declined(given, MIN_EVIDENCE, MIN_GROUNDING),
         "declined, passage withheld": declined(withheld, MIN_EVIDENCE, MIN_GROUNDING),
         "declined, passage not found": declined(missed, MIN_EVIDENCE, MIN_GROUNDING),
+        "answers of the engine that were unusable": sum(
+            isinstance(each.outcome, EngineFailed) for each in every
+        ),
         "seconds a question": sum(each.seconds for each in every) / max(1, len(every)),
         "of which checks (s a draft)": sum(d.outcome.data.timings["checks"] for d in drafts)
         / max(1, len(drafts)),

@@ -133,7 +133,7 @@ def tell_grounding(cases: Sequence[Case]) -> None:
     weights = [len(cases) / len(counts) / counts[c.corpus, c.answered] for c in cases]
     rows = np.array([case.seen for case in cases])
     truth = np.array([case.answered for case in cases])
-    for name, columns in (("with cosine", [0, 1, 2, 3, 4]), ("words alone", [0, 2, 3, 4])):
+    for name, columns in (("with cosine", [0, 1, 2, 3]), ("words alone", [0, 2, 3])):
         model = LogisticRegression(C=1000, max_iter=5000)
         model.fit(rows[:, columns], truth, sample_weight=weights)
         scores = model.predict_proba(rows[:, columns])[:, 1]

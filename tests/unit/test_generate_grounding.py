@@ -61,15 +61,14 @@ async def test_names_and_figures_that_are_nowhere_count_against_it() -> None:
     seen = features(made, ranking, 1)
     assert seen is not None
     assert seen.strange == 2
-    assert 0 < seen.stretch < 1
+    assert 0 < seen.said < 1
 
 
 @pytest.mark.parametrize("cosine", [0.88, None])
 def test_every_figure_moves_the_estimate_the_right_way(cosine: float | None) -> None:
-    usual = Features(evidence=1.0, cosine=cosine, stretch=0.5, said=0.2, strange=1)
+    usual = Features(evidence=1.0, cosine=cosine, said=0.2, strange=1)
     better = (
         replace(usual, evidence=2.0),
-        replace(usual, stretch=0.9),
         replace(usual, said=0.4),
         replace(usual, strange=0),
         *((replace(usual, cosine=0.92),) if cosine else ()),
