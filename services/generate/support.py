@@ -1,9 +1,8 @@
 """How far a statement rests on the passages that it cites: by its words and by its meaning.
 
-The weights are fitted by ``python -m benchmarks.citations
---fit`` on claims made of PIAF's questions with their answers, which people worded anew: with
-the paragraph that they were asked of, and with the nearest other one. Another embedder needs
-another fit.
+The weights are fitted by ``python -m benchmarks.citations --fit`` on claims made of PIAF's
+questions with their answers, which people worded anew: with the paragraph that they were asked of,
+and with the nearest one without the answer. Another embedder needs another fit.
 """
 
 from __future__ import annotations
