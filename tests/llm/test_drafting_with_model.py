@@ -29,8 +29,8 @@ from tests.llm.server import MARKS, MODEL, ModelServer
 
 pytestmark = MARKS
 
-MAILS = 8
-WITHIN = 400.0
+MAILS = 6
+WITHIN = 700.0
 """Seconds for all outcomes; a replica is loaded again within them."""
 
 

@@ -17,8 +17,9 @@ from tests.llm.server import MARKS
 pytestmark = MARKS
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from services.generate.adapters.ray_machine import machine
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` turns it off
 with machine(1, "127.0.0.1", int(sys.argv[1])):
     print(os.environ["SOURCIER_RAY"], flush=True)
     time.sleep(600)

@@ -136,7 +136,7 @@ def test_too_small_a_limit(counter: TokenCounter) -> None:
 
 
 def test_missing_tokenizer_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="models fetch"):
+    with pytest.raises(FileNotFoundError, match="embedding"):
         FileTokenCounter(tmp_path)
 
 

@@ -84,14 +84,16 @@ class EdgeIndex:
 
     async def serve(self, embedding: str) -> None:
         def call() -> None:
-            former = [name for name in self._served() if name != embedding]
-            self._point_to([embedding, *former])
+            with self._opening:
+                former = [name for name in self._served() if name != embedding]
+                self._point_to([embedding, *former])
 
         await self._run(call)
 
     async def discard(self, embedding: str) -> None:
         def call() -> None:
-            self._point_to([name for name in self._served() if name != embedding])
+            with self._opening:
+                self._point_to([name for name in self._served() if name != embedding])
             shard = self._shards.pop(embedding, None)
             if shard is not None:
                 shard.close()
