@@ -90,7 +90,8 @@ def freeze(server: ModelServer) -> None:
         engine.suspend()
 
 
-@pytest.mark.parametrize("harm", [kill, pytest.param(freeze, marks=pytest.mark.chaos)])
+@pytest.mark.chaos  # on a busy 2-core machine it took over 400 s: run by `make chaos`
+@pytest.mark.parametrize("harm", [kill, freeze])
 async def test_every_mail_gets_its_outcome_though_the_replica_ends(
     settings: Settings, model_server: ModelServer, harm: Callable[[ModelServer], None]
 ) -> None:
