@@ -39,7 +39,7 @@ bench: install-dev ## Run the benchmarks; each prints a table and a JSON line
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 chaos: install-dev ## The long outages and kills under a running stack
-	$(BIN)/pytest -m chaos --timeout 3600 tests/chaos tests/llm tests/llm
+	$(BIN)/pytest -m chaos --timeout 3600 tests/chaos tests/llm
 
 lock: install-dev ## Pin every dependency again
 	$(BIN)/python -m pip install --quiet uv
