@@ -17,5 +17,5 @@ compile embed.txt -c requirements/all.tmp --extra embed
 compile dev.txt -c requirements/all.tmp --extra dev
 compile serve.txt -c requirements/all.tmp --extra serve
 grep '^torch==' requirements/embed.txt | sed 's/+cpu//' > requirements/torch.txt
-sed -i -E '/^torch==/d' requirements/embed.txt requirements/serve.txt
+sed -i -E '/^torch==/d' requirements/embed.txt requirements/serve.txt requirements/dev.txt
 rm requirements/all.tmp
