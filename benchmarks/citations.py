@@ -41,7 +41,8 @@ from services.generate.service import Engine, GenerateService, Rules
 from services.generate.verifying import Verifier
 from shared.bus import Bus
 from shared.events import ContextRetrieved, DraftReady
-from shared.settings import Generation, model_cache
+from shared.model_settings import Generation
+from shared.settings import model_cache
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MIN_EVIDENCE, MIN_GROUNDING = Generation().min_evidence, Generation().min_grounding

@@ -53,9 +53,10 @@ from shared.cli.client import BusClient, connected
 from shared.cli.where import Where, locate
 from shared.clock import utcnow
 from shared.events import ContextRetrieved, DraftDeclined, DraftReady
+from shared.model_settings import ModelProfile
 from shared.progress import DraftProgress
 from shared.registry import decode
-from shared.settings import ModelProfile, Settings, model_cache
+from shared.settings import Settings, model_cache
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data" / "retrieval" / "service-public"

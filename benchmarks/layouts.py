@@ -15,8 +15,8 @@ from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.answer import DraftRequest, Refused
 from services.generate.ranking import SentenceScorer
 from shared.events import ContextRetrieved
+from shared.model_settings import ModelProfile
 from shared.records import Message
-from shared.settings import ModelProfile
 
 _MAIL = re.compile(r"^<(?:courriel|email) ", re.MULTILINE)
 _PASSAGE = re.compile(r"<passage\b.*?</passage>", re.DOTALL)

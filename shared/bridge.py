@@ -6,13 +6,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from shared.envelope import Slug
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from shared.section import Section
 
 
 def is_loopback(host: str) -> bool:
@@ -23,7 +20,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Account(_Section):
+class Account(Section):
     """A server and who we are there; ``port`` is the protocol's own when it is not given.
 
     ``token_file`` holds an OAuth2 access token (XOAUTH2), read anew at each login: a program of
@@ -83,7 +80,7 @@ class Outgoing(Account):
     """A server that puts a reply off longer is told as a failure."""
 
 
-class Listen(_Section):
+class Listen(Section):
     """A server on loopback, to which the mail system delivers (``transport``, ``sieve``)."""
 
     host: str = "127.0.0.1"
@@ -99,7 +96,7 @@ class Listen(_Section):
         return self
 
 
-class Bridge(_Section):
+class Bridge(Section):
     """Accounts by mailbox, for mail systems that publish no events themselves."""
 
     incoming: dict[Slug, Incoming] = Field(default_factory=dict)

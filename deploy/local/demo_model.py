@@ -16,7 +16,8 @@ from services.generate.adapters.ray_machine import device
 from services.generate.serving_plan import BATCH_ON_CPU, served_name
 from services.generate.weights import MODELS
 from shared.cli.problem import Problem
-from shared.settings import Generation, Serving, Settings
+from shared.model_settings import Generation, Serving
+from shared.settings import Settings
 
 Way = Literal["extractive", "endpoint", "serving"]
 

@@ -21,8 +21,9 @@ from services.generate.service import Engine, GenerateService, Rules
 from services.generate.verifying import JudgeRules, Verifier
 from shared.bus import Bus
 from shared.clock import utcnow
+from shared.model_settings import Generation
 from shared.runtime import Parts, run
-from shared.settings import Generation, Misconfigured, Settings
+from shared.settings import Misconfigured, Settings
 
 
 class ContradictorySettings(Misconfigured):

@@ -19,8 +19,9 @@ from services.generate import serving_plan
 from services.generate.adapters import ray_machine
 from services.generate.adapters.model_weights import adapter, weights
 from shared.delivery import Unavailable
+from shared.model_settings import Serving
 from shared.models.policy import Refused
-from shared.settings import Misconfigured, Serving, load
+from shared.settings import Misconfigured, load
 
 if TYPE_CHECKING:
     from ray.serve import Application

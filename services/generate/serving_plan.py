@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any, Literal
 
-from shared.settings import Serving
+from shared.model_settings import Serving
 
 Device = Literal["cpu", "gpu"]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.clock import utcnow
+from shared.model_settings import Models
 from shared.models import archives, conversion, directory, hub, local
 from shared.models.bars import Watch
 from shared.models.manifest import Manifest, name_of
 from shared.models.policy import Refused
-from shared.settings import Misconfigured, Models, model_cache
+from shared.settings import Misconfigured, model_cache
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from services.generate.answer import EngineFailed
 from services.generate.app import ContradictorySettings, judge_of
 from services.generate.judging import Case, Verdict
 from shared.delivery import Unavailable
-from shared.settings import Generation
+from shared.model_settings import Generation
 from tests.fakes.endpoint import Reply, endpoint
 
 CASE = Case(

@@ -20,6 +20,7 @@ from services.generate.verifying import Verifier
 from shared.delivery import Unavailable
 from shared.events import ContextRetrieved, ContextRetrievedData
 from shared.identity import document_id, passage_id, sha256, stable_id
+from shared.model_settings import ModelProfile
 from shared.records import (
     Address,
     DocumentVersion,
@@ -28,7 +29,6 @@ from shared.records import (
     Passage,
     PassageScores,
 )
-from shared.settings import ModelProfile
 from tests.samples import AT
 
 STUDY = (

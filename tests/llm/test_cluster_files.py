@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from shared.clock import utcnow
+from shared.model_settings import Serving
 from shared.models.directory import describe
 from shared.models.policy import MANIFEST
-from shared.settings import Serving
 from tests.fakes.model_folder import model_folder
 from tests.llm.server import MARKS
 
@@ -62,7 +62,7 @@ import asyncio, sys
 from pathlib import Path
 from services.generate import serving_plan
 from services.generate.adapters import vllm_server
-from shared.settings import Serving
+from shared.model_settings import Serving
 model, *sources = sys.argv[1:]
 given = Serving(model=model, adapters={f"a{n}": source for n, source in enumerate(sources)})
 vllm_server.build_llm_deployment = lambda config, **_: built.append(config) or stop()

@@ -20,10 +20,11 @@ from shared import admin
 from shared.bus import Bus
 from shared.events import DraftDeclined, DraftReady
 from shared.identity import stable_id
+from shared.model_settings import Generation, ModelProfile
 from shared.queries import EmbedAnswer, EmbedQuery
 from shared.records import QuestionVectors, SparseVector
 from shared.registry import decode
-from shared.settings import Generation, ModelProfile, Nats, Settings, Streams
+from shared.settings import Nats, Settings, Streams
 from tests.fakes.drafting import STUDY, WORKS, context, mail, passage
 from tests.llm.server import MARKS, MODEL, ModelServer
 

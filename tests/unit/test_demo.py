@@ -16,7 +16,8 @@ from deploy.local.demo_model import ModelServer, Way, last_words, prepared, way
 from shared.cli.adding import Result
 from shared.cli.problem import Problem
 from shared.cli.where import Where
-from shared.settings import Generation, Serving, Settings
+from shared.model_settings import Generation, Serving
+from shared.settings import Settings
 
 ENDPOINT = Generation(endpoint="http://host/v1", model="m")
 

@@ -20,8 +20,8 @@ from shared.events import (
     DraftRequested,
     DraftRequestedData,
 )
+from shared.model_settings import Generation
 from shared.records import Part
-from shared.settings import Generation
 from tests.fakes.drafting import (
     STUDY,
     WORKS,

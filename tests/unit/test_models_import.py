@@ -16,13 +16,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from shared.model_settings import Models
 from shared.models import conversion, directory, importing
 from shared.models.bars import Watch
 from shared.models.hub import HubUnreachable, download
 from shared.models.importing import Imported
 from shared.models.local import local
 from shared.models.policy import Refused
-from shared.settings import Misconfigured, Models, model_cache
+from shared.settings import Misconfigured, model_cache
 from tests.fakes.model_folder import CARD, model_folder
 
 QUIET: Watch = lambda _label, _size: lambda _count: None  # noqa: E731 - shorter so

@@ -61,6 +61,9 @@ CONTRACT = {
     "shared.identity",
     "shared.delivery",
     "shared.registry",
+    "shared.desk",
+    "shared.model_settings",
+    "shared.section",
     "shared.settings",
 }
 PROTOCOLS = {

@@ -21,7 +21,7 @@ from services.generate.stalling import Pulse
 from shared.cli import serve
 from shared.cli.main import app
 from shared.cli.problem import Problem
-from shared.settings import Serving
+from shared.model_settings import Serving
 from tests.fakes.model_folder import model_folder
 
 

@@ -20,8 +20,8 @@ from services.generate.answer import (
 from services.generate.prompting import Layout
 from services.generate.ranking import SentenceScorer, rank
 from shared.identity import short_hash
+from shared.model_settings import ModelProfile
 from shared.records import Check
-from shared.settings import ModelProfile
 
 log = structlog.get_logger()
 

@@ -1,0 +1,42 @@
+"""Who may call a route: each names one of these (or is public, see ``PUBLIC``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.feedback.access import Role, Viewer
+
+
+class SignInFirst(Exception):
+    """Nobody is signed in."""
+
+
+class NotAllowed(Exception):
+    """The account lacks the role; the text is French."""
+
+
+def allowed(*roles: Role) -> Callable[[Request], Viewer]:
+    """A dependency that gives the viewer when it has one of ``roles`` (none: signed in will do).
+
+    Raises SignInFirst or NotAllowed. The middleware has put the viewer into ``request.state``.
+    """
+
+    def guard(request: Request) -> Viewer:
+        viewer: Viewer | None = getattr(request.state, "viewer", None)
+        if viewer is None:
+            raise SignInFirst
+        if roles and not any(map(viewer.may, roles)):
+            raise NotAllowed("Votre compte n'a pas le rôle qu'il faut pour cette page.")
+        return viewer
+
+    return guard
+
+
+SignedIn = Annotated[Viewer, Depends(allowed())]
+Agent = Annotated[Viewer, Depends(allowed("agent"))]
+Curator = Annotated[Viewer, Depends(allowed("curator"))]
+DataScientist = Annotated[Viewer, Depends(allowed("data"))]
+Admin = Annotated[Viewer, Depends(allowed("admin"))]
