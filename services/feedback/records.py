@@ -18,10 +18,10 @@ from shared.events import (
     EngineName,
     ReviewRecordedData,
 )
-from shared.records import Address
+from shared.records import Address, Passage
 
 Outcome = Literal["pending", "draft", "declined", "skipped"]
-Status = Literal["waiting", "approved", "edited", "rejected", "withdrawn"]
+Status = Literal["waiting", "approved", "edited", "rejected", "withdrawn", "unused"]
 DocumentStatus = Literal["indexed", "rejected", "removed"]
 
 EXCERPT_CHARS = 240
@@ -63,10 +63,13 @@ class DraftSummary(Frozen):
 
 
 class StoredReview(Frozen):
-    """A review as recorded, and when."""
+    """A review as recorded, and when; the passages that the agent added, and the [n] of their
+    documents."""
 
     created: AwareDatetime
     review: ReviewRecordedData
+    added: tuple[Passage, ...] = ()
+    numbers: dict[UUID, int] = Field(default_factory=dict)
 
 
 class StoredDraft(Frozen):

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from services.feedback.edits import CLOSED
 from services.feedback.records import RegenerateWish, Status, StoredDraft
 from services.feedback.reviewing import SERVICE, Conflict
 from shared.events import DraftRequested, DraftRequestedData
 from shared.identity import derived_id
 
-_CLOSED: dict[Status, str] = {
-    "approved": "a déjà été approuvé",
-    "edited": "a déjà été corrigé puis approuvé",
-    "rejected": "a déjà été rejeté",
-    "withdrawn": "a été retiré",
-}
-
 
 def still_open(status: Status) -> None:
     """Raises Conflict unless a draft that stands at `status` waits for a decision."""
     if status != "waiting":
-        raise Conflict(f"Ce brouillon {_CLOSED[status]} : il ne sert plus à en demander un autre.")
+        raise Conflict(f"Ce brouillon {CLOSED[status]} : il ne sert plus à en demander un autre.")
 
 
 def request_of(
