@@ -45,8 +45,9 @@ SkipReason = Literal[
 DeclineReason = Literal[
     "no-passage", "not-enough-evidence", "out-of-scope", "unsupported", "engine-missing"
 ]
-"""``engine-missing``: the draft was asked of an engine that this installation does not have."""
-Decision = Literal["approved", "edited", "rejected"]
+"""``engine-missing``: asked of an engine that this installation does not have."""
+Decision = Literal["approved", "edited", "rejected", "unused"]
+"""``unused``: the mail was answered without the draft."""
 EngineName = Literal["extractive", "openai"]
 """The engines that a draft may be asked of."""
 
@@ -198,7 +199,7 @@ class DraftRequested(MailEvent):
 class DraftWithdrawnData(InMailbox):
     draft_id: UUID
     mail_id: UUID
-    why: Literal["newer-mail", "document-removed", "other-approved"]
+    why: Literal["newer-mail", "document-removed", "other-approved", "already-answered"]
     detail: str = ""
 
 
@@ -213,7 +214,7 @@ class DraftWithdrawn(MailboxEvent):
 
 
 class ReviewRecordedData(InMailbox):
-    """``edit_distance`` in characters; ``reviewer`` is a pseudonym; ``seconds`` spent."""
+    """``edit_distance`` in characters; ``final_text`` of ``unused`` is what was sent, or ""."""
 
     review_id: UUID
     draft_id: UUID
@@ -221,10 +222,13 @@ class ReviewRecordedData(InMailbox):
     decision: Decision
     final_text: str
     edit_distance: int = Field(ge=0)
+    words_changed: int = Field(default=0, ge=0)
     reasons: tuple[str, ...] = ()
+    note: str = ""
     citations_kept: tuple[UUID, ...] = ()
     citations_dropped: tuple[UUID, ...] = ()
     citations_added: tuple[UUID, ...] = ()
+    wrong_passages: tuple[UUID, ...] = ()
     reviewer: str
     seconds: float | None = Field(default=None, ge=0)
 

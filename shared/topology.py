@@ -74,6 +74,9 @@ FEEDBACK_DECLINED = Stage("feedback", "declined", DRAFT, e.DraftDeclined)
 FEEDBACK_INDEXED = Stage("feedback", "indexed", DOCUMENT, d.DocumentIndexed)
 FEEDBACK_REJECTED = Stage("feedback", "rejected", DOCUMENT, d.DocumentRejected)
 FEEDBACK_REMOVAL = Stage("feedback", "removal", DOCUMENT, d.DocumentRemoved)
+FEEDBACK_SENT = Stage("feedback", "sent", DRAFT, e.ReplySent)
+FEEDBACK_FAILED = Stage("feedback", "failed", DRAFT, e.ReplyFailed)
+FEEDBACK_DOUBTFUL = Stage("feedback", "doubtful", DRAFT, e.ReplyDoubtful)
 
 STAGES = (
     INGEST_MAIL,
@@ -94,6 +97,9 @@ STAGES = (
     FEEDBACK_INDEXED,
     FEEDBACK_REJECTED,
     FEEDBACK_REMOVAL,
+    FEEDBACK_SENT,
+    FEEDBACK_FAILED,
+    FEEDBACK_DOUBTFUL,
 )
 
 MAIL_REPLY = Stage(
