@@ -33,6 +33,10 @@ class Viewer(Frozen):
         """Whether the account works on ``mailbox``."""
         return self.mailboxes is None or mailbox in self.mailboxes
 
+    def reads(self, audience: str) -> bool:
+        """Whether the account may read documents of ``audience``."""
+        return self.audiences is None or audience in self.audiences
+
     @property
     def mailbox_list(self) -> list[str] | None:
         """For SQL: ``$n::text[] is null or mailbox = any($n)``."""
@@ -42,3 +46,7 @@ class Viewer(Frozen):
     def audience_list(self) -> list[str] | None:
         """For SQL, likewise."""
         return None if self.audiences is None else sorted(self.audiences)
+
+
+SYSTEM = Viewer(account="system", name="Sourcier", roles=frozenset(), pseudonym="system")
+"""Who acts when an event does, e.g. a reply that was sent elsewhere; sees everything."""

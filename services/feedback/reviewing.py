@@ -40,8 +40,18 @@ class NotFound(Exception):
     """What was asked for is not kept here; the text is French."""
 
 
+def no_draft(draft_id: UUID) -> NotFound:
+    """The error of a draft that is not there, or not for who asks."""
+    return NotFound(f"Aucun brouillon {draft_id} n'est connu.")
+
+
 class Conflict(Exception):
     """The draft is no longer waiting for this decision; the text is French."""
+
+
+def used_id() -> Conflict:
+    """The error of a review whose id is another review's."""
+    return Conflict("Cet identifiant de relecture a déjà servi pour un autre brouillon.")
 
 
 class Unacceptable(Exception):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
+from services.feedback.access import Viewer
 from services.feedback.records import (
     DocumentState,
     DraftSummary,
@@ -25,8 +26,10 @@ from services.feedback.reviewing import (
     Conflict,
     NotFound,
     events_of,
+    no_draft,
     review_of,
     same_review,
+    used_id,
     withdrawal,
 )
 from shared.clock import Clock
@@ -55,7 +58,8 @@ class Drafts(Protocol):
     """Where mails, drafts and documents are kept. Every write may be repeated.
 
     All methods raise Unavailable when the database is down; each write is one transaction, and
-    the events it gives rise to enter the outbox in it.
+    the events it gives rise to enter the outbox in it. What a method that takes a ``viewer`` reads
+    or changes is of the viewer's mailboxes, of documents' audiences; the rest is as if absent.
     """
 
     async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
@@ -72,39 +76,44 @@ class Drafts(Protocol):
         """Keep the newest state of a document; its removal withdraws waiting drafts citing it."""
 
     async def drafts(
-        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+        self,
+        viewer: Viewer,
+        status: Status | None,
+        mailbox: str | None,
+        limit: int,
+        after: UUID | None,
     ) -> Sequence[DraftSummary]:
         """Newest first, those that follow the draft `after`."""
 
-    async def draft(self, draft_id: UUID) -> StoredDraft | None:
+    async def draft(self, viewer: Viewer, draft_id: UUID) -> StoredDraft | None:
         """One draft in full."""
 
-    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
+    async def outcome(self, viewer: Viewer, mail_id: UUID) -> MailOutcome | None:
         """What became of a mail."""
 
-    async def documents(self, limit: int) -> Sequence[DocumentState]:
+    async def documents(self, viewer: Viewer, limit: int) -> Sequence[DocumentState]:
         """The documents last heard of, newest first."""
 
-    async def figures(self) -> Figures:
-        """Counts of everything kept."""
+    async def figures(self, viewer: Viewer) -> Figures:
+        """Counts of what is kept; of the outbox whoever asks."""
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
+        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
         """Record `review` of a waiting draft with its events; None when it was recorded now.
 
         An approval withdraws the other waiting drafts of the mail, which gets one reply. Else
         nothing changes and the review that is already there is given. Raises Conflict when the
-        draft was withdrawn.
+        draft was withdrawn or the review's id is another's, NotFound when there is no such draft.
         """
 
-    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
+    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
         """Leave the event that asks for the mail's next draft, numbered from 1.
 
-        Raises Conflict when the draft no longer waits.
+        Raises Conflict when the draft no longer waits, NotFound when there is no such draft.
         """
 
-    async def review(self, review_id: UUID) -> StoredReview | None:
+    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
         """The review with this id."""
 
 
@@ -140,62 +149,71 @@ class FeedbackService:
         self._said()
 
     async def list_drafts(
-        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+        self,
+        viewer: Viewer,
+        status: Status | None,
+        mailbox: str | None,
+        limit: int,
+        after: UUID | None,
     ) -> Sequence[DraftSummary]:
         """Drafts, newest first."""
-        return await self._drafts.drafts(status, mailbox, limit, after)
+        return await self._drafts.drafts(viewer, status, mailbox, limit, after)
 
-    async def get_draft(self, draft_id: UUID) -> StoredDraft:
+    async def get_draft(self, viewer: Viewer, draft_id: UUID) -> StoredDraft:
         """One draft in full; raises NotFound."""
-        found = await self._drafts.draft(draft_id)
+        found = await self._drafts.draft(viewer, draft_id)
         if found is None:
-            raise NotFound(f"Aucun brouillon {draft_id} n'est connu.")
+            raise no_draft(draft_id)
         return found
 
-    async def get_outcome(self, mail_id: UUID) -> MailOutcome:
+    async def get_outcome(self, viewer: Viewer, mail_id: UUID) -> MailOutcome:
         """What became of a mail; raises NotFound while nothing was heard of it."""
-        found = await self._drafts.outcome(mail_id)
+        found = await self._drafts.outcome(viewer, mail_id)
         if found is None:
             raise NotFound(
                 f"Aucun e-mail {mail_id} n'est connu : il n'est peut-être pas encore lu."
             )
         return found
 
-    async def list_documents(self, limit: int) -> Sequence[DocumentState]:
+    async def list_documents(self, viewer: Viewer, limit: int) -> Sequence[DocumentState]:
         """Documents last heard of."""
-        return await self._drafts.documents(limit)
+        return await self._drafts.documents(viewer, limit)
 
-    async def figures(self) -> Figures:
+    async def figures(self, viewer: Viewer) -> Figures:
         """Counts for the status page."""
-        return await self._drafts.figures()
+        return await self._drafts.figures(viewer)
 
-    async def review(self, draft_id: UUID, wish: ReviewWish) -> StoredReview:
+    async def review(self, viewer: Viewer, draft_id: UUID, wish: ReviewWish) -> StoredReview:
         """Record an agent's decision; a repetition gives the review already recorded.
 
         Raises NotFound, Unacceptable, or Conflict when another decision was taken before.
         """
-        draft = await self.get_draft(draft_id)
+        draft = await self.get_draft(viewer, draft_id)
         new = StoredReview(created=self._clock(), review=review_of(draft, wish))
-        known = await self._drafts.review(new.review.review_id)
+        known = await self._drafts.review(viewer, new.review.review_id)
         if known is None:
             events = events_of(new.review, draft, new.created)
-            known = await self._drafts.add_review(new, events, self._withdraw)
+            known = await self._drafts.add_review(viewer, new, events, self._withdraw)
         if known is None:
             self._said()
             return new
+        if known.review.draft_id != draft_id:
+            raise used_id()
         if not same_review(known.review, new.review):
-            raise Conflict(_already(known, draft_id))
+            raise Conflict(_already(known))
         return known
 
-    async def regenerate(self, draft_id: UUID, wish: RegenerateWish) -> RequestedDraft:
+    async def regenerate(
+        self, viewer: Viewer, draft_id: UUID, wish: RegenerateWish
+    ) -> RequestedDraft:
         """Ask for another draft of the same e-mail; the one there is stays.
 
         Raises NotFound, or Conflict when the draft was decided or withdrawn.
         """
-        await self.get_draft(draft_id)
+        await self.get_draft(viewer, draft_id)
         now = self._clock()
         event = await self._drafts.add_request(
-            draft_id, lambda draft, number: request_of(draft, wish, number, now)
+            viewer, draft_id, lambda draft, number: request_of(draft, wish, number, now)
         )
         self._said()
         data = event.data
@@ -223,9 +241,7 @@ _WITHDRAWN: dict[Why, str] = {
 _DECIDED = {"approved": "approuvé", "edited": "corrigé puis approuvé", "rejected": "rejeté"}
 
 
-def _already(known: StoredReview, draft_id: UUID) -> str:
-    if known.review.draft_id != draft_id:
-        return "Cet identifiant de relecture a déjà servi pour un autre brouillon."
+def _already(known: StoredReview) -> str:
     when = known.created.strftime("%d/%m/%Y à %H:%M UTC")
     return (
         f"Ce brouillon a déjà été {_DECIDED[known.review.decision]} par {known.review.reviewer} "

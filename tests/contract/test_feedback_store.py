@@ -15,8 +15,8 @@ import pytest
 
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.text import storable
-from services.feedback.records import RegenerateWish, ReviewWish, StoredDraft
-from services.feedback.reviewing import Conflict
+from services.feedback.records import RegenerateWish, ReviewWish, StoredDraft, StoredReview
+from services.feedback.reviewing import Conflict, NotFound, review_of
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.delivery import Invalid, Unavailable
@@ -26,6 +26,7 @@ from shared.events import DraftDeclined, DraftReady, DraftRequested, MailAccepte
 from shared.postgres import open_pool
 from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
+from tests.viewers import ADMIN, AGENT, ELSEWHERE
 
 TABLES = "mails, drafts, passages, documents, reviews, outbox"
 EVENTS = {type(event): event for event in samples.events()}
@@ -91,7 +92,7 @@ def of(kind: type[Event]) -> Any:
 
 
 async def draft_of(store: Store, draft_id: UUID) -> StoredDraft:
-    found = await store.draft(draft_id)
+    found = await store.draft(AGENT, draft_id)
     assert found is not None
     return found
 
@@ -99,12 +100,12 @@ async def draft_of(store: Store, draft_id: UUID) -> StoredDraft:
 async def test_a_mail_is_pending_until_its_draft_arrives(
     store: Store, service: FeedbackService
 ) -> None:
-    assert await store.outcome(samples.MAIL.mail_id) is None
+    assert await store.outcome(AGENT, samples.MAIL.mail_id) is None
     await service.record_mail(of(MailAccepted))
-    pending = await service.get_outcome(samples.MAIL.mail_id)
+    pending = await service.get_outcome(AGENT, samples.MAIL.mail_id)
     assert (pending.outcome, pending.draft_id, pending.decided) == ("pending", None, None)
     await service.record_draft(of(DraftReady))
-    decided = await service.get_outcome(samples.MAIL.mail_id)
+    decided = await service.get_outcome(AGENT, samples.MAIL.mail_id)
     assert (decided.outcome, decided.draft_id) == ("draft", samples.DRAFT)
     assert decided.decided == samples.AT
     assert decided.sender == samples.MAIL.sender
@@ -116,9 +117,9 @@ async def test_events_may_come_twice_and_in_any_order(
     for _ in range(2):
         await service.record_draft(of(DraftReady))
         await service.record_mail(of(MailAccepted))
-    assert (await service.get_outcome(samples.MAIL.mail_id)).outcome == "draft"
-    assert len(await store.drafts(None, None, 10, None)) == 1
-    figures = await store.figures()
+    assert (await service.get_outcome(AGENT, samples.MAIL.mail_id)).outcome == "draft"
+    assert len(await store.drafts(AGENT, None, None, 10, None)) == 1
+    figures = await store.figures(AGENT)
     assert (figures.outcomes, figures.statuses) == ({"draft": 1}, {"waiting": 1})
     assert figures.outbox == 0
 
@@ -130,11 +131,11 @@ async def test_a_draft_comes_back_as_it_was_said(store: Store, service: Feedback
     assert draft.ready == event.data
     assert draft.declined is None
     assert draft.traceparent == event.traceparent
-    (line,) = await store.drafts("waiting", "default", 10, None)
+    (line,) = await store.drafts(AGENT, "waiting", "default", 10, None)
     assert line.subject == samples.MAIL.subject
     assert line.excerpt.startswith("Bonjour, L'étude préalable")
-    assert await store.drafts("approved", None, 10, None) == []
-    assert await store.drafts(None, "autre", 10, None) == []
+    assert await store.drafts(AGENT, "approved", None, 10, None) == []
+    assert await store.drafts(AGENT, None, "autre", 10, None) == []
 
 
 async def test_nul_characters_of_a_model_do_not_stop_a_draft(
@@ -146,7 +147,7 @@ async def test_nul_characters_of_a_model_do_not_stop_a_draft(
 
 async def test_a_declined_draft_tells_why(store: Store, service: FeedbackService) -> None:
     await service.record_draft(of(DraftDeclined))
-    outcome = await service.get_outcome(samples.MAIL.mail_id)
+    outcome = await service.get_outcome(AGENT, samples.MAIL.mail_id)
     assert (outcome.outcome, outcome.reason) == ("declined", "not-enough-evidence")
     assert "ne répondent pas" in outcome.detail
     assert (await draft_of(store, samples.DRAFT)).declined == of(DraftDeclined).data
@@ -154,7 +155,7 @@ async def test_a_declined_draft_tells_why(store: Store, service: FeedbackService
 
 async def test_skips_and_duplicates(store: Store, service: FeedbackService) -> None:
     await service.record_skipped(of(MailSkipped))
-    outcome = await service.get_outcome(samples.MAIL.mail_id)
+    outcome = await service.get_outcome(AGENT, samples.MAIL.mail_id)
     assert (outcome.outcome, outcome.reason) == ("skipped", "auto-reply")
 
 
@@ -169,7 +170,7 @@ async def test_a_duplicate_never_hides_the_mail(
         await service.record_skipped(duplicate)
     await service.record_mail(of(MailAccepted))
     await service.record_skipped(duplicate)
-    assert (await service.get_outcome(samples.MAIL.mail_id)).outcome == "pending"
+    assert (await service.get_outcome(AGENT, samples.MAIL.mail_id)).outcome == "pending"
 
 
 async def test_a_newer_mail_withdraws_the_older_draft(
@@ -185,7 +186,7 @@ async def test_a_newer_mail_withdraws_the_older_draft(
     assert await store.relay(said, 10) == 1
     assert said.types == ["draft.withdrawn.v1"]
     with pytest.raises(Conflict):
-        await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+        await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
 
 
 async def test_a_draft_of_an_overtaken_mail_arrives_withdrawn(
@@ -209,7 +210,7 @@ async def test_a_removed_document_withdraws_drafts_before_and_after(
     await service.record_draft(late)
     for draft_id in (samples.DRAFT, late.data.draft_id):
         assert (await draft_of(store, draft_id)).status == "withdrawn"
-    (document,) = await store.documents(10)
+    (document,) = await store.documents(AGENT, 10)
     assert (document.state, document.title) == ("removed", samples.BLOCK.title)
 
 
@@ -219,7 +220,7 @@ async def test_old_news_of_a_document_change_nothing(
     await service.record_document(of(DocumentRemoved))
     await service.record_document(of(DocumentIndexed))
     await service.record_document(of(DocumentRejected))
-    (document,) = await store.documents(10)
+    (document,) = await store.documents(AGENT, 10)
     # Rejected at the very moment of the removal: the later word on the same instant counts.
     assert document.state in ("removed", "rejected")
     assert document.submitted == samples.AT
@@ -228,8 +229,8 @@ async def test_old_news_of_a_document_change_nothing(
 async def test_a_review_leaves_with_its_events_once(store: Store, service: FeedbackService) -> None:
     await service.record_draft(of(DraftReady))
     wish = ReviewWish(decision="approved", reviewer="agent-7f")
-    first = await service.review(samples.DRAFT, wish)
-    again = await service.review(samples.DRAFT, wish)
+    first = await service.review(AGENT, samples.DRAFT, wish)
+    again = await service.review(AGENT, samples.DRAFT, wish)
     assert first == again
     assert (await draft_of(store, samples.DRAFT)).review == first
     said = Said()
@@ -237,7 +238,7 @@ async def test_a_review_leaves_with_its_events_once(store: Store, service: Feedb
     assert said.types == ["review.recorded.v1", "reply.approved.v1"]
     assert await store.relay(said, 10) == 0
     with pytest.raises(Conflict, match="déjà été approuvé"):
-        await service.review(samples.DRAFT, ReviewWish(decision="rejected"))
+        await service.review(AGENT, samples.DRAFT, ReviewWish(decision="rejected"))
 
 
 async def test_two_agents_at_once_one_wins(store: Store, service: FeedbackService) -> None:
@@ -247,10 +248,10 @@ async def test_two_agents_at_once_one_wins(store: Store, service: FeedbackServic
         for n in range(4)
     ]
     results = await asyncio.gather(
-        *(service.review(samples.DRAFT, wish) for wish in wishes), return_exceptions=True
+        *(service.review(AGENT, samples.DRAFT, wish) for wish in wishes), return_exceptions=True
     )
     assert sum(isinstance(result, Conflict) for result in results) == 3
-    assert (await store.figures()).outbox == 2
+    assert (await store.figures(AGENT)).outbox == 2
 
 
 def another(number: int, **changes: Any) -> DraftReady:
@@ -269,7 +270,7 @@ async def test_another_draft_is_asked_for_with_the_next_number(
     numbers = [
         asked.request_id
         for asked in await asyncio.gather(
-            *(service.regenerate(samples.DRAFT, wish) for _ in range(3))
+            *(service.regenerate(AGENT, samples.DRAFT, wish) for _ in range(3))
         )
     ]
     assert sorted(numbers) == [1, 2, 3]
@@ -283,7 +284,7 @@ async def test_another_draft_is_asked_for_with_the_next_number(
         assert event.traceparent == first.traceparent
     assert len({event.id for event in said.events}) == 3
     await service.record_draft(another(7))
-    assert (await service.regenerate(samples.DRAFT, RegenerateWish())).request_id == 8
+    assert (await service.regenerate(AGENT, samples.DRAFT, RegenerateWish())).request_id == 8
 
 
 async def test_both_drafts_are_kept_and_the_last_is_the_mails(
@@ -292,16 +293,16 @@ async def test_both_drafts_are_kept_and_the_last_is_the_mails(
     await service.record_draft(of(DraftReady))
     second = another(1)
     await service.record_draft(second)
-    lines = await store.drafts("waiting", None, 10, None)
+    lines = await store.drafts(AGENT, "waiting", None, 10, None)
     assert [line.request_id for line in lines] == [1, 0]
-    outcome = await service.get_outcome(samples.MAIL.mail_id)
+    outcome = await service.get_outcome(AGENT, samples.MAIL.mail_id)
     assert outcome.draft_id == second.data.draft_id
     declined = of(DraftDeclined)
     data = declined.data.model_copy(update={"draft_id": uuid4(), "request_id": 2})
     later = samples.AT + timedelta(minutes=9)
     await service.record_draft(declined.model_copy(update={"data": data, "time": later}))
-    assert (await service.get_outcome(samples.MAIL.mail_id)) == outcome
-    assert len(await store.drafts(None, None, 10, None)) == 3
+    assert (await service.get_outcome(AGENT, samples.MAIL.mail_id)) == outcome
+    assert len(await store.drafts(AGENT, None, None, 10, None)) == 3
 
 
 async def test_one_approval_withdraws_the_other_drafts_of_the_mail(
@@ -310,7 +311,7 @@ async def test_one_approval_withdraws_the_other_drafts_of_the_mail(
     await service.record_draft(of(DraftReady))
     second, third = another(1), another(2)
     await service.record_draft(second)
-    await service.review(second.data.draft_id, ReviewWish(decision="approved"))
+    await service.review(AGENT, second.data.draft_id, ReviewWish(decision="approved"))
     await service.record_draft(third)
     said = Said()
     await store.relay(said, 10)
@@ -324,18 +325,18 @@ async def test_one_approval_withdraws_the_other_drafts_of_the_mail(
         stored = await draft_of(store, draft_id)
         assert (stored.status, "autre brouillon" in stored.status_detail) == ("withdrawn", True)
         with pytest.raises(Conflict, match="retiré"):
-            await service.review(draft_id, ReviewWish(decision="approved"))
+            await service.review(AGENT, draft_id, ReviewWish(decision="approved"))
         with pytest.raises(Conflict, match="retiré"):
-            await service.regenerate(draft_id, RegenerateWish())
+            await service.regenerate(AGENT, draft_id, RegenerateWish())
     with pytest.raises(Conflict, match="approuvé"):
-        await service.regenerate(second.data.draft_id, RegenerateWish())
+        await service.regenerate(AGENT, second.data.draft_id, RegenerateWish())
 
 
 async def test_a_rejection_leaves_the_other_draft(store: Store, service: FeedbackService) -> None:
     await service.record_draft(of(DraftReady))
     second = another(1)
     await service.record_draft(second)
-    await service.review(samples.DRAFT, ReviewWish(decision="rejected"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="rejected"))
     assert (await draft_of(store, second.data.draft_id)).status == "waiting"
 
 
@@ -346,19 +347,19 @@ async def test_two_drafts_of_a_mail_approved_at_once_give_one_reply(
     for event in drafts:
         await service.record_draft(event)
     results = await asyncio.gather(
-        *(service.review(e.data.draft_id, ReviewWish(decision="approved")) for e in drafts),
+        *(service.review(AGENT, e.data.draft_id, ReviewWish(decision="approved")) for e in drafts),
         service.record_draft(another(3)),
         return_exceptions=True,
     )
     assert sum(isinstance(result, Conflict) for result in results) == 2
-    assert (await store.figures()).statuses == {"approved": 1, "withdrawn": 3}
+    assert (await store.figures(AGENT)).statuses == {"approved": 1, "withdrawn": 3}
 
 
 async def test_the_outbox_survives_a_broker_that_is_down(
     store: Store, service: FeedbackService
 ) -> None:
     await service.record_draft(of(DraftReady))
-    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     said = Said()
     said.down_after = 1
     with pytest.raises(Unavailable):
@@ -372,13 +373,95 @@ async def test_an_event_the_broker_never_takes_does_not_block_the_others(
     store: Store, service: FeedbackService
 ) -> None:
     await service.record_draft(of(DraftReady))
-    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     said = Said()
     said.invalid = {"sourcier.review.recorded.v1"}
     assert await store.relay(said, 10) == 2
     assert said.types == ["reply.approved.v1"]
-    figures = await store.figures()
+    figures = await store.figures(AGENT)
     assert (figures.outbox, figures.refused) == (0, 1)
+
+
+async def test_what_is_of_another_mailbox_is_as_if_absent(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    await service.record_document(of(DocumentIndexed))
+    mail = samples.MAIL.mail_id
+    assert await store.drafts(ELSEWHERE, None, None, 10, None) == []
+    assert await store.drafts(ELSEWHERE, None, "default", 10, None) == []
+    assert await store.draft(ELSEWHERE, samples.DRAFT) is None
+    assert await store.outcome(ELSEWHERE, mail) is None
+    assert await store.documents(ELSEWHERE, 10) == []
+    seen = await store.figures(ELSEWHERE)
+    assert (seen.outcomes, seen.statuses, seen.documents) == ({}, {}, {})
+    for refused in (
+        service.get_draft(ELSEWHERE, samples.DRAFT),
+        service.get_outcome(ELSEWHERE, mail),
+        service.review(ELSEWHERE, samples.DRAFT, ReviewWish(decision="approved")),
+        service.regenerate(ELSEWHERE, samples.DRAFT, RegenerateWish()),
+    ):
+        with pytest.raises(NotFound):
+            await refused
+    assert (await store.figures(ADMIN)).outbox == 0
+    assert (await draft_of(store, samples.DRAFT)).status == "waiting"
+
+
+async def test_the_store_itself_refuses_writes_to_another_mailbox(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    review = await _review_of(store)
+
+    def unused(*_: Any) -> Any:
+        raise AssertionError("nothing is to be said")
+
+    with pytest.raises(NotFound):
+        await store.add_review(ELSEWHERE, review, (), unused)
+    with pytest.raises(NotFound):
+        await store.add_request(ELSEWHERE, samples.DRAFT, unused)
+    assert (await draft_of(store, samples.DRAFT)).status == "waiting"
+    assert await store.add_review(AGENT, review, (), unused) is None
+    assert await store.review(AGENT, review.review.review_id) == review
+    assert await store.review(ELSEWHERE, review.review.review_id) is None
+
+
+async def test_the_id_of_another_mailboxs_review_is_refused(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    other = ready("other", mail={"thread_id": uuid4(), "mailbox": "autre"})
+    await service.record_draft(other)
+    review_id = uuid4()
+    wish = ReviewWish(decision="approved", review_id=review_id)
+    await service.review(AGENT, samples.DRAFT, wish)
+    with pytest.raises(Conflict, match="déjà servi"):
+        await service.review(ELSEWHERE, other.data.draft_id, wish)
+    found = await store.draft(ELSEWHERE, other.data.draft_id)
+    assert found is not None
+    assert (found.status, found.review) == ("waiting", None)
+    # Nor does the place of another's draft in time give anything away.
+    assert await store.drafts(ELSEWHERE, None, None, 10, samples.DRAFT) == []
+
+
+async def test_a_removed_document_keeps_its_audience(
+    store: Store, service: FeedbackService
+) -> None:
+    indexed = of(DocumentIndexed)
+    block = indexed.data.document.model_copy(update={"audience": "interne"})
+    data = indexed.data.model_copy(update={"document": block})
+    await service.record_document(indexed.model_copy(update={"data": data}))
+    await service.record_document(of(DocumentRemoved))
+    assert await store.documents(AGENT, 10) == []
+    (document,) = await store.documents(ELSEWHERE, 10)
+    assert (document.state, document.title) == ("removed", samples.BLOCK.title)
+
+
+async def _review_of(store: Store) -> StoredReview:
+    draft = await draft_of(store, samples.DRAFT)
+    return StoredReview(
+        created=samples.AT, review=review_of(draft, ReviewWish(decision="approved"))
+    )
 
 
 async def test_pages_of_drafts(store: Store, service: FeedbackService) -> None:
@@ -386,8 +469,8 @@ async def test_pages_of_drafts(store: Store, service: FeedbackService) -> None:
         event = ready("page", mail={"thread_id": uuid4()})
         time = samples.AT + timedelta(minutes=minute)
         await service.record_draft(event.model_copy(update={"time": time}))
-    first = await store.drafts(None, None, 2, None)
-    rest = await store.drafts(None, None, 10, first[-1].draft_id)
+    first = await store.drafts(AGENT, None, None, 2, None)
+    rest = await store.drafts(AGENT, None, None, 10, first[-1].draft_id)
     assert len({line.draft_id for line in (*first, *rest)}) == 5
     assert [line.created for line in (*first, *rest)] == sorted(
         (line.created for line in (*first, *rest)), reverse=True
@@ -447,11 +530,11 @@ async def test_an_event_that_cannot_be_decoded_does_not_block_the_others(
     )
     service = FeedbackService(store, lambda: samples.AT, lambda: None)
     await service.record_draft(of(DraftReady))
-    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     said = Said()
     assert await store.relay(said, 10) == 3
     assert said.types == ["review.recorded.v1", "reply.approved.v1"]
-    assert (await store.figures()).refused == 1
+    assert (await store.figures(AGENT)).refused == 1
     await pool.close()
 
 
@@ -461,7 +544,7 @@ async def test_one_relay_works_at_a_time(postgres_dsn: str) -> None:
     store = PostgresDrafts(pool)
     service = FeedbackService(store, lambda: samples.AT, lambda: None)
     await service.record_draft(of(DraftReady))
-    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     busy, go_on = asyncio.Event(), asyncio.Event()
     said: list[str] = []
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from services.feedback.access import Viewer
 from services.feedback.outbox import Say, say_one
 from services.feedback.records import (
     EXCERPT_CHARS,
@@ -18,7 +19,7 @@ from services.feedback.records import (
     StoredReview,
 )
 from services.feedback.regenerating import still_open
-from services.feedback.reviewing import Conflict
+from services.feedback.reviewing import Conflict, no_draft, used_id
 from services.feedback.service import Ask, Why, Withdraw
 from shared.envelope import Event
 from shared.events import DraftRequested, MailSkippedData
@@ -88,6 +89,8 @@ class MemoryDrafts:
         known = self._documents.get(document.document_id)
         if known is not None and not _supersedes(document, known):
             return
+        if known is not None and document.state != "indexed":
+            document = document.model_copy(update={"audience": known.audience})
         if known is not None and document.state == "removed":
             names = {"name": known.name, "title": known.title, "url": known.url}
             document = document.model_copy(update=names)
@@ -99,49 +102,64 @@ class MemoryDrafts:
                 self._take_back(draft, "document-removed", withdraw)
 
     async def drafts(
-        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+        self,
+        viewer: Viewer,
+        status: Status | None,
+        mailbox: str | None,
+        limit: int,
+        after: UUID | None,
     ) -> Sequence[DraftSummary]:
         found = [
             draft
-            for draft in self._drafts.values()
+            for draft in self._seen(viewer)
             if status in (None, draft.status) and mailbox in (None, draft.data.mail.mailbox)
         ]
         found.sort(key=_place, reverse=True)
         if after is not None:
-            start = _place(self._drafts[after]) if after in self._drafts else None
+            known = await self.draft(viewer, after)
+            start = _place(known) if known else None
             found = [draft for draft in found if start is not None and _place(draft) < start]
         return [summary(draft) for draft in found[:limit]]
 
-    async def draft(self, draft_id: UUID) -> StoredDraft | None:
-        return self._drafts.get(draft_id)
+    async def draft(self, viewer: Viewer, draft_id: UUID) -> StoredDraft | None:
+        return next((d for d in self._seen(viewer) if d.draft_id == draft_id), None)
 
-    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
-        return self._mails.get(mail_id)
+    async def outcome(self, viewer: Viewer, mail_id: UUID) -> MailOutcome | None:
+        found = self._mails.get(mail_id)
+        return found if found and viewer.sees(found.mailbox) else None
 
-    async def documents(self, limit: int) -> Sequence[DocumentState]:
-        return sorted(self._documents.values(), key=lambda d: d.submitted, reverse=True)[:limit]
+    async def documents(self, viewer: Viewer, limit: int) -> Sequence[DocumentState]:
+        found = [d for d in self._documents.values() if viewer.reads(d.audience)]
+        return sorted(found, key=lambda d: d.submitted, reverse=True)[:limit]
 
-    async def figures(self) -> Figures:
+    async def figures(self, viewer: Viewer) -> Figures:
+        mails = (mail for mail in self._mails.values() if viewer.sees(mail.mailbox))
+        documents = await self.documents(viewer, len(self._documents))
         return Figures(
-            outcomes=dict(Counter(mail.outcome for mail in self._mails.values())),
-            statuses=dict(Counter(draft.status for draft in self._drafts.values())),
-            documents=dict(Counter(document.state for document in self._documents.values())),
+            outcomes=dict(Counter(mail.outcome for mail in mails)),
+            statuses=dict(Counter(draft.status for draft in self._seen(viewer))),
+            documents=dict(Counter(document.state for document in documents)),
             outbox=len(self._outbox.keys() - self._said - self._refused),
             refused=len(self._refused),
         )
 
-    async def review(self, review_id: UUID) -> StoredReview | None:
-        found = (draft.review for draft in self._drafts.values() if draft.review)
+    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
+        return self._review(review_id, self._seen(viewer))
+
+    def _review(self, review_id: UUID, drafts: Iterable[StoredDraft]) -> StoredReview | None:
+        found = (draft.review for draft in drafts if draft.review)
         return next((review for review in found if review.review.review_id == review_id), None)
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
+        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
-        draft = self._drafts[review.review.draft_id]
+        draft = await self._found(viewer, review.review.draft_id)
         if draft.review:
             return draft.review
         if draft.status == "withdrawn":
             raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
+        if self._review(review.review.review_id, self._drafts.values()):
+            raise used_id()
         self._drafts[draft.draft_id] = draft.model_copy(
             update={"review": review, "status": review.review.decision}
         )
@@ -153,8 +171,8 @@ class MemoryDrafts:
                     self._take_back(other, "other-approved", withdraw)
         return None
 
-    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
-        draft = self._drafts[draft_id]
+    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
+        draft = await self._found(viewer, draft_id)
         still_open(draft.status)
         mail = draft.data.mail.mail_id
         known = [other.data.request_id for other in self._of_same_mail(draft)]
@@ -169,6 +187,15 @@ class MemoryDrafts:
             refused = await say_one(say, event.model_dump_json().encode())
             (self._said if refused is None else self._refused).add(event.id)
         return len(pending[:limit])
+
+    def _seen(self, viewer: Viewer) -> list[StoredDraft]:
+        return [d for d in self._drafts.values() if viewer.sees(d.data.mail.mailbox)]
+
+    async def _found(self, viewer: Viewer, draft_id: UUID) -> StoredDraft:
+        found = await self.draft(viewer, draft_id)
+        if found is None:
+            raise no_draft(draft_id)
+        return found
 
     def _decide(self, draft: StoredDraft) -> None:
         mail = self._mails[draft.data.mail.mail_id]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.feedback.access import Viewer
 from services.feedback.adapters import rows, sql, write
 from services.feedback.adapters.text import clean, storable
 from services.feedback.outbox import Say, say_one
@@ -20,7 +21,7 @@ from services.feedback.records import (
     StoredReview,
 )
 from services.feedback.regenerating import still_open
-from services.feedback.reviewing import Conflict
+from services.feedback.reviewing import Conflict, used_id
 from services.feedback.service import Ask, Withdraw
 from shared.delivery import Unavailable
 from shared.envelope import Event
@@ -100,41 +101,39 @@ class PostgresDrafts:
                 await write.take_back(db, rows.draft(row), "document-removed", withdraw)
 
     async def drafts(
-        self, status: Status | None, mailbox: str | None, limit: int, after: UUID | None
+        self,
+        viewer: Viewer,
+        status: Status | None,
+        mailbox: str | None,
+        limit: int,
+        after: UUID | None,
     ) -> Sequence[DraftSummary]:
         async with transaction(self._pool) as db:
-            found = await db.fetch(
-                sql.LIST,
-                status,
-                mailbox,
-                limit,
-                after,
-            )
+            found = await db.fetch(sql.LIST, status, mailbox, limit, after, viewer.mailbox_list)
         return [rows.summary(row) for row in found]
 
-    async def draft(self, draft_id: UUID) -> StoredDraft | None:
+    async def draft(self, viewer: Viewer, draft_id: UUID) -> StoredDraft | None:
         async with transaction(self._pool) as db:
-            row = await db.fetchrow(f"{sql.DRAFT} where d.draft_id = $1", draft_id)
+            row = await db.fetchrow(sql.ONE_DRAFT, draft_id, viewer.mailbox_list)
         return rows.draft(row) if row else None
 
-    async def outcome(self, mail_id: UUID) -> MailOutcome | None:
+    async def outcome(self, viewer: Viewer, mail_id: UUID) -> MailOutcome | None:
         async with transaction(self._pool) as db:
-            row = await db.fetchrow(f"{sql.OUTCOME} where mail_id = $1", mail_id)
+            row = await db.fetchrow(sql.ONE_OUTCOME, mail_id, viewer.mailbox_list)
         return rows.outcome(row) if row else None
 
-    async def documents(self, limit: int) -> Sequence[DocumentState]:
+    async def documents(self, viewer: Viewer, limit: int) -> Sequence[DocumentState]:
         async with transaction(self._pool) as db:
-            found = await db.fetch(
-                f"{sql.DOCUMENT} order by submitted desc, document_id limit $1", limit
-            )
+            found = await db.fetch(sql.DOCUMENTS, limit, viewer.audience_list)
         return [rows.document(row) for row in found]
 
-    async def figures(self) -> Figures:
+    async def figures(self, viewer: Viewer) -> Figures:
+        mailboxes, audiences = viewer.mailbox_list, viewer.audience_list
         async with transaction(self._pool) as db:
             return Figures(
-                outcomes=await write.counts(db, "mails", "outcome"),
-                statuses=await write.counts(db, "drafts", "status"),
-                documents=await write.counts(db, "documents", "state"),
+                outcomes=await write.counts(db, "mails", "outcome", "mailbox", mailboxes),
+                statuses=await write.counts(db, "drafts", "status", "mailbox", mailboxes),
+                documents=await write.counts(db, "documents", "state", "audience", audiences),
                 outbox=await db.fetchval(
                     "select count(*) from feedback.outbox where said_at is null and refused is null"
                 ),
@@ -143,29 +142,33 @@ class PostgresDrafts:
                 ),
             )
 
-    async def review(self, review_id: UUID) -> StoredReview | None:
+    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
         async with transaction(self._pool) as db:
-            return await write.review(db, "review_id", review_id)
+            row = await db.fetchrow(sql.ONE_REVIEW, review_id, viewer.mailbox_list)
+        return rows.review(row["created"], row["data"]) if row else None
 
     async def add_review(
-        self, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
+        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
     ) -> StoredReview | None:
         data = review.review
         async with transaction(self._pool) as db:
-            drafts = await write.of_same_mail(db, data.draft_id)
+            drafts = await write.of_same_mail(db, viewer, data.draft_id)
             draft = drafts.pop(data.draft_id)
             if draft.review:
                 return draft.review
             if draft.status == "withdrawn":
                 raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
-            await db.execute(
-                "insert into feedback.reviews values ($1, $2, $3, $4, $5::jsonb)",
+            new = await db.fetchval(
+                "insert into feedback.reviews values ($1, $2, $3, $4, $5::jsonb)"
+                " on conflict (review_id) do nothing returning true",
                 data.review_id,
                 data.draft_id,
                 data.decision,
                 review.created,
                 storable(data.model_dump_json()),
             )
+            if not new:
+                raise used_id()
             await write.set_status(db, data.draft_id, data.decision, "")
             for event in events:
                 await write.put_event(db, event)
@@ -174,9 +177,9 @@ class PostgresDrafts:
                     await write.take_back(db, other, "other-approved", withdraw)
         return None
 
-    async def add_request(self, draft_id: UUID, ask: Ask) -> DraftRequested:
+    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
         async with transaction(self._pool) as db:
-            draft = (await write.of_same_mail(db, draft_id))[draft_id]
+            draft = (await write.of_same_mail(db, viewer, draft_id))[draft_id]
             still_open(draft.status)
             number = await db.fetchval(sql.NEXT_REQUEST, draft.data.mail.mail_id)
             event = ask(draft, number)

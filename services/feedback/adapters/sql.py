@@ -22,6 +22,17 @@ select document_id, state, collection, name, title, url, audience, submitted, sh
 from feedback.documents
 """
 
+# Of the viewer's mailboxes or audiences; null stands for all.
+ONE_DRAFT = f"{DRAFT} where d.draft_id = $1 and ($2::text[] is null or d.mailbox = any($2))"
+ONE_OUTCOME = f"{OUTCOME} where mail_id = $1 and ($2::text[] is null or mailbox = any($2))"
+ONE_REVIEW = """
+select r.created, r.data from feedback.reviews r join feedback.drafts d using (draft_id)
+where r.review_id = $1 and ($2::text[] is null or d.mailbox = any($2))
+"""
+DOCUMENTS = f"""{DOCUMENT} where $2::text[] is null or audience = any($2)
+order by submitted desc, document_id limit $1
+"""
+
 PUT_MAIL = """
 insert into feedback.mails as m (mail_id, mailbox, thread_id, message_id, sender, sender_name,
     subject, received, accepted, outcome, block)
@@ -60,7 +71,8 @@ order by d.draft_id for update of d
 OF_SAME_MAIL = (
     DRAFT  # noqa: S608 - both halves are constants
     + """
-where d.mail_id = (select mail_id from feedback.drafts where draft_id = $1)
+where d.mail_id = (select mail_id from feedback.drafts
+                   where draft_id = $1 and ($2::text[] is null or mailbox = any($2)))
 order by d.draft_id for update of d
 """
 )
@@ -90,7 +102,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict (document_id) do update set state = excluded.state, collection = excluded.collection,
     name = coalesce(nullif(excluded.name, ''), o.name),
     title = coalesce(nullif(excluded.title, ''), o.title), url = coalesce(excluded.url, o.url),
-    audience = excluded.audience, submitted = excluded.submitted, sha256 = excluded.sha256,
+    audience = case excluded.state when 'indexed' then excluded.audience else o.audience end,
+    submitted = excluded.submitted, sha256 = excluded.sha256,
     chunks = excluded.chunks, code = excluded.code, detail = excluded.detail
 where (excluded.submitted, excluded.sha256) >= (o.submitted, o.sha256)
    or (excluded.state = 'removed' and excluded.submitted >= o.submitted)
@@ -104,8 +117,10 @@ LIST = (
     SUMMARY  # noqa: S608 - both halves are constants
     + """
 where ($1::text is null or d.status = $1) and ($2::text is null or d.mailbox = $2)
+  and ($5::text[] is null or d.mailbox = any($5))
   and ($4::uuid is null or (d.created, d.draft_id) <
-       (select created, draft_id from feedback.drafts where draft_id = $4))
+       (select created, draft_id from feedback.drafts
+        where draft_id = $4 and ($5::text[] is null or mailbox = any($5))))
 order by d.created desc, d.draft_id desc limit $3
 """
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from services.feedback.access import Viewer
 from services.feedback.adapters import rows, sql
 from services.feedback.adapters.text import clean, storable
-from services.feedback.records import Status, StoredDraft, StoredReview
+from services.feedback.records import Status, StoredDraft
+from services.feedback.reviewing import no_draft
 from services.feedback.service import Why, Withdraw
 from shared.envelope import Event
 from shared.postgres import Connection
@@ -76,15 +78,19 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
     return True
 
 
-async def of_same_mail(db: Connection, draft_id: UUID) -> dict[UUID, StoredDraft]:
+async def of_same_mail(db: Connection, viewer: Viewer, draft_id: UUID) -> dict[UUID, StoredDraft]:
     """The draft and the others of its mail, which nobody else changes until the end.
+
+    Raises NotFound when there is no such draft in the viewer's mailboxes.
 
     The lock of the thread comes first, as in `put_mail`: a draft that is just being stored is
     either among them or will see what is decided here.
     """
     await db.execute(sql.LOCK_THREAD, draft_id)
-    found = map(rows.draft, await db.fetch(sql.OF_SAME_MAIL, draft_id))
-    return {draft.draft_id: draft for draft in found}
+    found = await db.fetch(sql.OF_SAME_MAIL, draft_id, viewer.mailbox_list)
+    if not found:
+        raise no_draft(draft_id)
+    return {draft.draft_id: draft for draft in map(rows.draft, found)}
 
 
 async def take_back(db: Connection, draft: StoredDraft, why: Why, withdraw: Withdraw) -> None:
@@ -109,19 +115,14 @@ async def put_event(db: Connection, event: Event) -> None:
     await db.execute(sql.PUT_EVENT, event.id, event.type, clean(storable(event.model_dump_json())))
 
 
-async def review(db: Connection, column: str, value: UUID) -> StoredReview | None:
-    """The review whose `column` (an id) is `value`."""
-    row = await db.fetchrow(
-        f"select created, data from feedback.reviews where {column} = $1",  # noqa: S608 - constant
-        value,
-    )
-    return rows.review(row["created"], row["data"]) if row else None
-
-
-async def counts(db: Connection, table: str, column: str) -> dict[Any, int]:
-    """Rows of `table` by the values of `column`."""
+async def counts(
+    db: Connection, table: str, column: str, within: str, allowed: list[str] | None
+) -> dict[Any, int]:
+    """Rows of `table` by the values of `column`, where `within` is `allowed` (None: any)."""
     found = await db.fetch(
-        f"select {column} as name, count(*) as n from feedback.{table} group by 1"  # noqa: S608
+        f"select {column} as name, count(*) as n from feedback.{table}"  # noqa: S608 - our names
+        f" where $1::text[] is null or {within} = any($1) group by 1",
+        allowed,
     )
     return {row["name"]: row["n"] for row in found}
 
