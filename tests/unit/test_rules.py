@@ -35,6 +35,7 @@ COMPUTING = {
     "jinja2",
     "mammoth",
     "markdown_it",
+    "nh3",
     "numpy",
     "openpyxl",
     "pyarrow",
