@@ -34,7 +34,6 @@ from services.ingest.formats.model import Limits
 from services.ingest.mime import MailLimits, read_mail
 from services.ingest.parsing import parse_document
 from services.ingest.questions import find_questions
-from services.ingest.visible import new_text
 from services.retrieve import evidence
 from services.retrieve.adapters.french_terms import term_indices
 from services.retrieve.adapters.qdrant_edge import EdgeIndex
@@ -48,6 +47,7 @@ from services.retrieve.passages import (
 )
 from services.retrieve.versions import Rank, State, point_id
 from shared.identity import sha256, stable_id
+from shared.newtext.visible import new_text
 from shared.records import DocumentVersion
 from shared.settings import model_cache
 

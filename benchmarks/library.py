@@ -29,7 +29,6 @@ from services.ingest.formats.model import Limits
 from services.ingest.mime import MailLimits, read_mail
 from services.ingest.parsing import parse_document
 from services.ingest.questions import find_questions, language
-from services.ingest.visible import new_text
 from services.retrieve import evidence
 from services.retrieve.adapters.french_terms import term_indices
 from services.retrieve.adapters.qdrant_edge import EdgeIndex
@@ -44,6 +43,7 @@ from services.retrieve.service import SearchService
 from services.retrieve.versions import Rank, State, point_id
 from shared.events import ContextRetrieved, MailAccepted, MailEmbedded
 from shared.identity import document_id, passage_id, sha256, stable_id
+from shared.newtext.visible import new_text
 from shared.queries import EmbedAnswer, EmbedQuery
 from shared.records import Address, DocumentVersion, MailBlock
 from shared.routing import OfMail

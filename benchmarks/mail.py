@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.report import report
 from services.ingest.mime import MailLimits, UnreadableMail, read_mail
-from services.ingest.visible import new_text
+from shared.newtext.visible import new_text
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mail"
 SETS = (("stalwart-mail-parser", "*.eml"), ("mime4j", "*.msg"), ("cpython-test-email", "*.txt"))

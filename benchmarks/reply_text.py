@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.report import report
-from services.ingest.visible import new_text
+from shared.newtext.visible import new_text
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mail"
 AIMS = {"email_reply_trimmer": "≥ 58", "crisp-email-reply-parser": "≥ 36"}

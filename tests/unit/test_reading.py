@@ -21,7 +21,7 @@ from services.ingest.parts import MAX_TEXT_BYTES
 from services.ingest.sealed import is_enveloped, signed_content
 from services.ingest.skipping import skip_reason
 from services.ingest.tnef import unwrapped
-from services.ingest.visible import new_text
+from shared.newtext.visible import new_text
 
 LIMITS = MailLimits()
 QUESTION = "Quel est le taux du prêt ?"

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest import attributions, footers, mail_lines, quoting, signatures
-from services.ingest import segments as segments_module
-from services.ingest.segments import segments
-from services.ingest.visible import new_text
+from shared.newtext import attributions, footers, mail_lines, quoting, signatures
+from shared.newtext import segments as segments_module
+from shared.newtext.segments import segments
+from shared.newtext.visible import new_text
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "mail"
 NEW = "Le programme finance-t-il l'étude ?"

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from services.ingest.segments import segments
-from services.ingest.visible import new_text
+from shared.newtext.segments import segments
+from shared.newtext.visible import new_text
 
 NEW = "Le programme finance-t-il l'étude ?"
 OLD = "Voici les pièces à fournir."

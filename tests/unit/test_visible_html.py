@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.ingest.html_mail import html_to_text
-from services.ingest.visible import new_text
+from shared.newtext.visible import new_text
 
 REPLIES = {
     "gmail": (

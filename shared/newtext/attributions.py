@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from services.ingest import mail_words as words
-from services.ingest.mail_lines import next_is_quoted
+from shared.newtext import mail_words as words
+from shared.newtext.mail_lines import next_is_quoted
 
 MAX_ATTRIBUTION_LINES = 5
 MAX_ATTRIBUTION_CHARS = 400

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from services.ingest.footers import is_disclaimer, is_mobile_footer
-from services.ingest.mail_lines import (
+from shared.newtext.footers import is_disclaimer, is_mobile_footer
+from shared.newtext.mail_lines import (
     is_quoted,
     next_is_quoted,
     one_level_less,
     plain,
     unquoted,
 )
-from services.ingest.quoting import Boundary, first_boundary
-from services.ingest.signatures import (
+from shared.newtext.quoting import Boundary, first_boundary
+from shared.newtext.signatures import (
     MAX_BARE_CLOSING_LINES,
     is_closing,
     is_ruler,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.ingest.segments import visible_lines
+from shared.newtext.segments import visible_lines
 
 
 def new_text(text: str) -> str:

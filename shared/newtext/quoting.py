@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.ingest import mail_words as words
-from services.ingest.attributions import attribution_at
-from services.ingest.mail_lines import plain, unquoted
+from shared.newtext import mail_words as words
+from shared.newtext.attributions import attribution_at
+from shared.newtext.mail_lines import plain, unquoted
 
 Kind = Literal["attribution", "headers", "separator"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from services.ingest.asking import is_request
-from services.ingest.footers import is_disclaimer, is_mobile_footer
-from services.ingest.mail_lines import MAX_MATCHED_CHARS, is_quoted, plain
+from shared.newtext.asking import is_request
+from shared.newtext.footers import is_disclaimer, is_mobile_footer
+from shared.newtext.mail_lines import MAX_MATCHED_CHARS, is_quoted, plain
 
 MAX_SIGNATURE_LINES = 15
 MAX_DISCLAIMER_LINES = 60
