@@ -20,6 +20,8 @@ class Desk(Section):
     """The accounts file of the embedded login; `sourcier accounts` writes it."""
     language: Literal["fr", "en"] = "fr"
     """Of the interface, until an agent switches."""
+    timezone: str = "Europe/Paris"
+    """In which the interface shows dates and times."""
     session_hours: float = Field(default=12, gt=0)
     """After the last request of a session."""
     lock_minutes: float = Field(default=10, gt=0)

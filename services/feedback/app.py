@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.api import build_api
+from services.feedback.desk.pages import mount
+from services.feedback.desk.parts import Desk
 from services.feedback.handlers import register
 from services.feedback.outbox import Relay
 from services.feedback.service import FeedbackService
@@ -26,9 +28,11 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     relay = Relay(drafts, bus.say)
     service = FeedbackService(drafts, utcnow, relay.wake)
     register(bus, service)
+    api = build_api(Desk(config=settings, feedback=service))
+    mount(api)
     saying = asyncio.create_task(relay.run(), name="outbox")
     try:
-        yield Parts(api=build_api(service), needs={"database": drafts.ready})
+        yield Parts(api=api, needs={"database": drafts.ready})
     finally:
         saying.cancel()
         await asyncio.gather(saying, return_exceptions=True)

@@ -1,0 +1,112 @@
+// The frame: menu on small screens, messages, and the one connection that tells what changes.
+// Pages listen on the body for `desk:draft`, `desk:mail`, `desk:document`, `desk:lock`
+// (detail: {id, op, …}) and `desk:resync` (something was missed: load again).
+"use strict";
+
+document.documentElement.classList.add("js");
+
+/** Show `text` for some seconds; screen readers read it politely. */
+function announce(text) {
+  const line = document.createElement("p");
+  line.className = "toast";
+  line.textContent = text;
+  const place = document.getElementById("toasts");
+  place.replaceChildren(line);
+  setTimeout(() => line.remove(), 8000);
+}
+window.desk = { announce };
+
+function menu() {
+  const button = document.querySelector(".menu-button");
+  if (!button) return;
+  const panel = document.getElementById("menu");
+  const set = (open) => {
+    button.setAttribute("aria-expanded", String(open));
+    panel.classList.toggle("open", open);
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => set(button.getAttribute("aria-expanded") !== "true"));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && panel.classList.contains("open")) {
+      set(false);
+      button.focus();
+    }
+  });
+}
+
+/** One EventSource while the page is looked at: browsers allow six connections to a site. */
+function follow() {
+  if (!document.querySelector("[data-live]")) return;
+  const kinds = ["draft", "mail", "document", "lock", "resync"];
+  let source = null;
+  let away = false;
+  const tell = (kind, data) =>
+    document.body.dispatchEvent(new CustomEvent("desk:" + kind, { detail: data ? JSON.parse(data) : {} }));
+  const open = () => {
+    if (source && source.readyState !== EventSource.CLOSED) return;
+    source = new EventSource("/desk/live");
+    for (const kind of kinds) source.addEventListener(kind, (event) => tell(kind, event.data));
+    source.onopen = () => {
+      document.body.dataset.following = "";
+      if (away) tell("resync");
+      away = false;
+    };
+    source.onerror = () => {
+      delete document.body.dataset.following;
+      away = true;
+      // A refusal (signed out, proxy) ends an EventSource for good: try again now and then.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || open(), 15000);
+    };
+  };
+  const close = () => {
+    if (source) source.close();
+    source = null;
+    away = true;
+    delete document.body.dataset.following;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", (event) => event.persisted && open());
+  open();
+}
+
+/** Says how many drafts came since the page was opened, once for those that come together. */
+function count() {
+  const words = document.querySelector("[data-new-one]");
+  if (!words) return;
+  let fresh = 0;
+  let timer = 0;
+  document.body.addEventListener("desk:draft", (event) => {
+    if (event.detail.op !== "insert" || event.detail.status !== "waiting") return;
+    fresh += 1;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      announce(fresh === 1 ? words.dataset.newOne : words.dataset.newMany.replace("{n}", String(fresh)));
+      fresh = 0;
+    }, 700);
+  });
+}
+
+/** Filters apply as they are chosen; without JavaScript their button does it. */
+function filters() {
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-auto]");
+    if (form && event.target.matches("select")) form.requestSubmit();
+  });
+}
+
+/** An answer that is no fragment for this page (signed out, error): show it whole. */
+function errors() {
+  document.body.addEventListener("htmx:responseError", (event) => {
+    const status = event.detail.xhr.status;
+    if (status === 401 || status === 403) window.location.reload();
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  menu();
+  follow();
+  count();
+  filters();
+  errors();
+});
