@@ -39,17 +39,19 @@ FRUGAL = {
 
 
 class Supervised:
-    """A service as a process of its own, ``python -m services.<name>.app``."""
+    """A process of ``service``, ``python -m services.<service>.app``; ``name`` is its own."""
 
     def __init__(
         self,
         name: str,
+        service: str,
         port: int,
         env: dict[str, str],
         logs: Path,
         changed: Callable[[Supervised], None],
     ) -> None:
         self.name = name
+        self.service = service
         self.port = port
         self.state: State = "starting"
         self.restarts = 0
@@ -101,7 +103,7 @@ class Supervised:
         return drained
 
     def _command(self) -> list[str | Path]:
-        return [sys.executable, "-m", f"services.{self.name}.app"]
+        return [sys.executable, "-m", f"services.{self.service}.app"]
 
     def _set(self, state: State) -> None:
         if state != self.state or state == "starting":

@@ -12,6 +12,7 @@ from deploy.local.postgres import MIGRATIONS, PostgresServer, migrate
 from deploy.local.s3 import PORTS, S3Server
 from shared import admin, settings
 from shared.cli.client import connected
+from shared.cli.scaling import replicas
 from shared.cli.where import configured
 
 SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
@@ -27,12 +28,16 @@ Server = NatsServer | PostgresServer | S3Server
 
 
 class Stack:
-    """nats-server, PostgreSQL and S3 in one data folder, each with generated secrets."""
+    """nats-server, PostgreSQL and S3 in one data folder, each with generated secrets.
 
-    def __init__(self, folder: DataFolder) -> None:
+    ``processes``: the service that each process is of, by the name of the process.
+    """
+
+    def __init__(self, folder: DataFolder, scale: dict[str, int] | None = None) -> None:
         self.folder = folder
-        self.services = (*SERVICES, BRIDGE) if configured().bridge.configured else SERVICES
-        names = ["nats", *PORTS, *self.services]
+        services = (*SERVICES, BRIDGE) if configured().bridge.configured else SERVICES
+        self.processes = {name: each for each in services for name in replicas(each, scale or {})}
+        names = ["nats", *PORTS, *self.processes]
         self.ports = folder.ports(names)
         public = keys.nkey_seeds(folder.secrets, permissions.USERS)
         self._s3_secret = keys.password(folder.secrets, "s3-secret-key")
@@ -95,8 +100,9 @@ class Stack:
         async with connected(config):
             return await admin.apply(config)
 
-    def environment(self, user: str) -> dict[str, str]:
-        """``SOURCIER_…`` variables for ``user``: a service or the operator."""
+    def environment(self, name: str) -> dict[str, str]:
+        """``SOURCIER_…`` variables for ``name``: a process of a service, or the operator."""
+        user = self.processes.get(name, name)
         found = {
             "SOURCIER_ENVIRONMENT": ENVIRONMENT,
             "SOURCIER_NATS__URL": self.nats.url,
@@ -110,6 +116,6 @@ class Stack:
         }
         if user in SCHEMA_OF:
             found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
-        if user in self.services:
-            found["SOURCIER_HTTP__PORT"] = str(self.ports[user])
+        if name in self.processes:
+            found["SOURCIER_HTTP__PORT"] = str(self.ports[name])
         return found

@@ -19,6 +19,7 @@ from deploy.local.process import StartFailed
 from deploy.local.service import Supervised
 from deploy.local.stack import Server, Stack
 from shared.cli.problem import Problem
+from shared.cli.scaling import scaled
 from shared.cli.where import configured
 
 DRAIN_MARGIN = 5.0
@@ -30,13 +31,13 @@ NO_PROCESS: dict[str, Any] = {"pid": None, "created": None}
 class Supervisor:
     """Starts servers and services in their order, keeps them, stops them in reverse."""
 
-    def __init__(self, folder: DataFolder, console: Console) -> None:
+    def __init__(self, folder: DataFolder, console: Console, scale: dict[str, int]) -> None:
         self._folder = folder
         self._console = console
         self._state = "starting"
         self._began = time.monotonic()
         self._stopped = asyncio.Event()
-        self._stack = Stack(folder)
+        self._stack = Stack(folder, scale)
         self._services: list[Supervised] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,9 +65,9 @@ class Supervisor:
         if self._stopped.is_set():
             return
         logs = self._folder.logs
-        for name in self._stack.services:
+        for name, of in self._stack.processes.items():
             env = self._stack.environment(name)
-            service = Supervised(name, self._stack.ports[name], env, logs, self._changed)
+            service = Supervised(name, of, self._stack.ports[name], env, logs, self._changed)
             self._services.append(service)
             self._tasks.append(asyncio.create_task(service.keep(), name=name))
         self._tasks.append(asyncio.create_task(self._keep_servers(), name="servers"))
@@ -157,10 +158,12 @@ def main() -> int:
     """Entry point; exits 1 with words when the stack cannot start."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the stack's data folder")
-    folder = DataFolder(parser.parse_args().data)
+    parser.add_argument("--scale", action="append", default=[], metavar="NAME=N")
+    asked = parser.parse_args()
+    folder = DataFolder(asked.data)
     console = Console(stderr=True, highlight=False)
     try:
-        configured()
+        scale = scaled(asked.scale, configured())
         folder.take()
     except (AlreadyRunning, Problem) as error:
         console.print(f"[red]{escape(str(error))}", soft_wrap=True)
@@ -169,7 +172,7 @@ def main() -> int:
     if left:
         console.print(f"ended {left} processes of a stack that was not stopped")
     try:
-        return asyncio.run(Supervisor(folder, console).run())
+        return asyncio.run(Supervisor(folder, console, scale).run())
     finally:
         folder.release()
 

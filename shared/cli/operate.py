@@ -19,6 +19,7 @@ from shared.cli.client import connected
 from shared.cli.models import ensure
 from shared.cli.plain import line
 from shared.cli.problem import Problem
+from shared.cli.scaling import scaled
 from shared.cli.web import fetch
 from shared.cli.where import Data, configured, data_folder, locate, running_state
 from shared.queries import EmbedAnswer, EmbedQuery
@@ -32,17 +33,23 @@ DOWN_WITHIN = 90.0
 def up(
     data: Data = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is running.")] = False,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option("--scale", metavar="NAME=N", help="Several processes of a service."),
+    ] = None,
 ) -> None:
     """Start the whole stack on this machine: servers from wheels, and the services.
 
     Stays in the foreground until Ctrl-C, which drains: services finish what they have in hand.
     Logs are in the data folder, in logs/.
 
-    Example: `sourcier up --data .sourcier --detach`
+    Example: `sourcier up --data .sourcier --detach`, or `sourcier up --scale embed=2`
     """
     folder = data_folder(data)
+    scaled(scale or (), configured())
     ensure(configured().embedding.model)
     command = [sys.executable, "-m", "deploy.local.supervisor", "--data", str(folder)]
+    command += [word for each in scale or () for word in ("--scale", each)]
     if not detach:
         os.execv(sys.executable, command)  # noqa: S606 - ourselves, no shell
     if running_state(folder):
