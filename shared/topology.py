@@ -126,7 +126,14 @@ SAYS: dict[str, tuple[type[Event], ...]] = {
     "embed": (e.MailEmbedded, d.DocumentEmbedded),
     "retrieve": (e.ContextRetrieved, d.DocumentIndexed),
     "generate": (e.DraftReady, e.DraftDeclined),
-    "feedback": (e.DraftRequested, e.DraftWithdrawn, e.ReviewRecorded, e.ReplyApproved),
+    "feedback": (
+        e.DraftRequested,
+        e.DraftWithdrawn,
+        e.ReviewRecorded,
+        e.ReplyApproved,
+        d.DocumentSubmitted,
+        d.DocumentRemoved,
+    ),
     "mail": (e.MailReceived, e.ReplySent, e.ReplyFailed, e.ReplyDoubtful),
 }
 """What each service may publish; its dead letters and interactive requests come on top."""

@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.feedback.adapters.document_text import PostgresVersions
+from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
 from services.feedback.handlers import register
+from services.feedback.library import Library
 from services.feedback.outbox import Relay
+from services.feedback.reading_documents import DocumentReading
 from services.feedback.service import FeedbackService
 from shared.bus import Bus
 from shared.clock import utcnow
-from shared.postgres import open_pool
+from shared.objects import S3Objects
+from shared.postgres import Pool, open_pool
 from shared.runtime import Parts, run
 from shared.settings import Settings
 
@@ -28,7 +33,14 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     relay = Relay(drafts, bus.say)
     service = FeedbackService(drafts, utcnow, relay.wake)
     register(bus, service)
-    api = build_api(Desk(config=settings, feedback=service))
+    objects = S3Objects(settings.objects)
+    desk = Desk(
+        config=settings,
+        feedback=service,
+        library=_library(settings, pool, objects, service, relay),
+        reading=DocumentReading(PostgresVersions(pool), objects),
+    )
+    api = build_api(desk)
     mount(api)
     saying = asyncio.create_task(relay.run(), name="outbox")
     try:
@@ -37,6 +49,20 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         saying.cancel()
         await asyncio.gather(saying, return_exceptions=True)
         await pool.close()
+
+
+def _library(
+    settings: Settings, pool: Pool, objects: S3Objects, service: FeedbackService, relay: Relay
+) -> Library:
+    audiences = {name for box in settings.mailboxes.values() for name in box.audiences}
+    return Library(
+        PostgresShelves(pool),
+        StoredInbox(objects, settings.ingest.document_max_bytes),
+        utcnow,
+        audiences=audiences,
+        said=relay.wake,
+        heard=service.record_document,
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import cast
 
 from fastapi import Request
 
+from services.feedback.library import Library
+from services.feedback.reading_documents import DocumentReading
 from services.feedback.service import FeedbackService
 from shared.settings import Settings
 
@@ -17,6 +19,8 @@ class Desk:
 
     config: Settings
     feedback: FeedbackService
+    library: Library
+    reading: DocumentReading
 
 
 def desk_of(request: Request) -> Desk:
