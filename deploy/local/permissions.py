@@ -14,7 +14,10 @@ OPERATOR = "operator"
 MAIL_SYSTEM = "mailsystem"
 """A mail system that publishes e-mails and picks up approved replies; its client must use the
 inbox prefix ``_INBOX_mailsystem``, as each service uses its own."""
-USERS = (*SAYS, OPERATOR, MAIL_SYSTEM)
+DOWNSTREAM = "downstream"
+"""Programs that read what becomes of drafts and replies, by consumers of these names."""
+DURABLES = ("crm", "statistics", "webhook")
+USERS = (*SAYS, OPERATOR, MAIL_SYSTEM, DOWNSTREAM)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ def allowed(user: str) -> Permissions:
         return _operator()
     if user == MAIL_SYSTEM:
         return _mail_system()
+    if user == DOWNSTREAM:
+        return _downstream()
     return _service(user)
 
 
@@ -75,6 +80,16 @@ def _mail_system() -> Permissions:
         *_consumer(DRAFT.name, MAIL_SYSTEM),
     ]
     return Permissions(tuple(publish), (f"_INBOX_{MAIL_SYSTEM}.>",))
+
+
+def _downstream() -> Permissions:
+    publish = [f"$JS.API.STREAM.INFO.{DRAFT.name}"]
+    for durable in DURABLES:
+        place = f"{DRAFT.name}.{durable}"
+        # Names of its own only: whoever may make any consumer may also change a service's.
+        publish += [f"$JS.API.CONSUMER.CREATE.{place}", f"$JS.API.CONSUMER.CREATE.{place}.>"]
+        publish += [f"$JS.API.CONSUMER.DELETE.{place}", *_consumer(DRAFT.name, durable)]
+    return Permissions(tuple(publish), (f"_INBOX_{DOWNSTREAM}.>",))
 
 
 def accounts(environment: str, public_keys: Mapping[str, str]) -> str:

@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from deploy.local.permissions import MAIL_SYSTEM, OPERATOR, USERS, accounts, allowed
+from deploy.local.permissions import (
+    DOWNSTREAM,
+    MAIL_SYSTEM,
+    OPERATOR,
+    USERS,
+    accounts,
+    allowed,
+)
 from shared.registry import CONTRACT
 from shared.topology import BRIDGE_STAGES, SAYS, STAGES
 
@@ -65,6 +72,16 @@ def test_a_draft_in_progress_is_told_by_generate_and_followed_by_feedback() -> N
 def test_the_mail_system_gets_approved_replies_and_nothing_else() -> None:
     created = [s for s in allowed(MAIL_SYSTEM).publish if "CONSUMER.CREATE" in s]
     assert created == ["$JS.API.CONSUMER.CREATE.DRAFT.mailsystem.reply.approved.v1.>"]
+
+
+def test_downstream_programs_make_their_own_consumers_and_say_nothing() -> None:
+    assert may(DOWNSTREAM, "$JS.API.CONSUMER.CREATE.DRAFT.crm.draft.ready.v1.>")
+    for stage in (*STAGES, *BRIDGE_STAGES):
+        for call in ("CREATE", "DELETE", "DURABLE.CREATE"):
+            place = f"{stage.stream.name}.{stage.durable}"
+            assert not may(DOWNSTREAM, f"$JS.API.CONSUMER.{call}.{place}")
+            assert not may(DOWNSTREAM, f"$JS.API.CONSUMER.{call}.{place}.{stage.subject}")
+    assert not any(may(DOWNSTREAM, f"{kind.nats_prefix()}.default") for kind in CONTRACT)
 
 
 def test_an_account_is_an_environment() -> None:
