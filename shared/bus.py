@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any, TypeVar
 
 import structlog
@@ -18,15 +19,17 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 from pydantic import BaseModel, ValidationError
 
-from shared import settings, telemetry
+from shared import settings, telemetry, tracing
 from shared.admin import differences, security
+from shared.answering import answered, read
 from shared.delivery import BrokerDown, Invalid, Unavailable
 from shared.envelope import Event
+from shared.identifiers import identifiers
 from shared.progress import DraftProgress
 from shared.puller import Puller
 from shared.queries import Query, Refusal
 from shared.registry import decode, explain
-from shared.topology import Stage, stream_of
+from shared.topology import STREAMS, Stage, stream_of
 from shared.worker import Worker
 
 log = structlog.get_logger()
@@ -85,7 +88,12 @@ class Bus:
             event = decode(message.body)
             if not isinstance(event, stage.event):
                 raise Invalid(f"{event.type} on the subject of {stage.event.TYPE}")
-            structlog.contextvars.bind_contextvars(event=str(event.id), subject=event.subject)
+            structlog.contextvars.bind_contextvars(
+                event_id=str(event.id),
+                event_type=event.type,
+                trace_id=tracing.enter(event),
+                **identifiers(event),
+            )
             return event
 
         subscriber = self.broker.subscriber(
@@ -100,7 +108,12 @@ class Bus:
         self._stages.append((stage, subscriber))
 
         def register(handler: Handler) -> Handler:
-            subscriber(handler)
+            @wraps(handler)
+            async def traced(event: Event) -> None:
+                with tracing.working(stage, event):
+                    await handler(event)
+
+            subscriber(traced)
             return handler
 
         return register
@@ -116,7 +129,8 @@ class Bus:
 
         def register(handler: Handler) -> Handler:
             async def answer(request: Any) -> bytes:
-                return (await _answered(handler, request)).model_dump_json().encode()
+                with tracing.answering(query.SUBJECT, getattr(request, "traceparent", None)):
+                    return (await answered(handler, request)).model_dump_json().encode()
 
             self.broker.subscriber(
                 query.SUBJECT, queue=self.service, max_workers=64, decoder=decoded
@@ -131,6 +145,16 @@ class Bus:
         Raises ``BrokerDown`` when the broker does not confirm or its stream is full, and
         ``Invalid`` when the event is larger than the stream takes.
         """
+        with tracing.saying(event) as carried:
+            await self._publish(carried)
+        telemetry.said(event)
+        named = identifiers(event)
+        if "stage" in structlog.contextvars.get_contextvars():
+            structlog.contextvars.bind_contextvars(**named)  # of mail.received nobody knew them
+        else:
+            log.info("said", event_id=str(event.id), event_type=event.type, **named)
+
+    async def _publish(self, event: Event) -> None:
         body = event.model_dump_json().encode()
         if len(body) > self._connection.max_payload:
             raise Invalid(f"{event.type} of {len(body)} bytes is larger than the broker takes")
@@ -151,7 +175,6 @@ class Bus:
             raise BrokerDown(f"stream refuses {event.type}: {error.description}") from error
         except (NatsError, TimeoutError, OSError) as error:
             raise BrokerDown(f"broker did not confirm {event.type}: {error!r}") from error
-        telemetry.SAID.labels(event.type).inc()
 
     async def tell(self, progress: DraftProgress) -> None:
         """Publish to whoever listens now; while the broker is away it is lost."""
@@ -165,15 +188,16 @@ class Bus:
 
         Raises ``Unavailable`` without an answer, ``Invalid`` when the request is refused.
         """
+        carried = query.model_copy(update={"traceparent": tracing.traceparent()})
         try:
             reply = await self._connection.request(
-                query.SUBJECT, query.model_dump_json().encode(), timeout=timeout
+                query.SUBJECT, carried.model_dump_json().encode(), timeout=timeout
             )
         except NoRespondersError as error:
             raise Unavailable(f"nobody answers {query.SUBJECT}") from error
         except (NatsError, TimeoutError, OSError) as error:
             raise Unavailable(f"no answer on {query.SUBJECT} in {timeout} s: {error!r}") from error
-        return _read(reply.data, answer)
+        return read(reply.data, answer)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -244,12 +268,16 @@ class Bus:
         return bool(self.needs) and not await self.problems()
 
     async def _check(self) -> None:
-        """Ask for each consumer's state: the lag metric, and proof that it still exists."""
+        """Ask for consumers' and streams' state: lag, fill, and proof that they still exist."""
         while True:
             try:
                 for stage, _ in self._stages:
                     info = await self._jetstream.consumer_info(stage.stream.name, stage.durable)
                     telemetry.PENDING.labels(stage.durable).set(info.num_pending or 0)
+                for stream in STREAMS:
+                    told = await self._jetstream.stream_info(stream.name)
+                    state, limit = told.state, told.config.max_bytes or 0
+                    telemetry.holds(stream.name, state.messages, state.bytes, limit)
                 self._checked = time.monotonic()
             except (NatsError, TimeoutError) as error:
                 log.warning("consumers not seen", error=repr(error))
@@ -268,28 +296,3 @@ class Bus:
 
     async def _closed(self) -> None:
         self.closed.set()
-
-
-async def _answered(handler: Callable[..., Awaitable[Any]], request: Any) -> BaseModel:
-    if isinstance(request, Refusal):
-        return request
-    try:
-        answer: BaseModel = await handler(request)
-    except Invalid as error:
-        return Refusal(code="invalid", detail=str(error))
-    except Unavailable as error:
-        return Refusal(code="unavailable", detail=str(error))
-    except Exception as error:  # noqa: BLE001 - the asker must hear of any failure at once
-        log.error("request failed", error=repr(error))
-        return Refusal(code="failed", detail=repr(error))
-    return answer
-
-
-def _read(body: bytes, answer: type[A]) -> A:
-    try:
-        refusal = Refusal.model_validate_json(body)
-    except ValidationError:
-        return answer.model_validate_json(body)
-    if refusal.code == "invalid":
-        raise Invalid(refusal.detail)
-    raise Unavailable(refusal.detail)

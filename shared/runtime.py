@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from shared import settings, telemetry
+from shared import settings, telemetry, tracing
 from shared.bus import Bus, Probe
 from shared.delivery import Unavailable
 
@@ -44,7 +44,10 @@ def run(service: str, build: Build) -> None:
     """Run ``service`` until SIGTERM or Ctrl-C; exits 1 when it cannot go on."""
     config = settings.load()
     telemetry.configure(config.log, service)
-    sys.exit(asyncio.run(_serve(service, config, build)))
+    tracing.configure(service, config.environment)
+    status = asyncio.run(_serve(service, config, build))
+    tracing.finish()
+    sys.exit(status)
 
 
 async def _serve(service: str, config: settings.Settings, build: Build) -> int:

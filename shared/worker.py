@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 
 import structlog
 from nats.aio.client import Client
@@ -60,16 +62,23 @@ class Worker:
         self._finished = 0
         self._first_held: dict[int, int] = {}
         """Of a message held once: how many others the stage had finished then."""
+        self._stored: dict[str, datetime] = {}
+        """When each message in hand entered the stream, by its reply subject."""
+        telemetry.OLDEST.labels(stage.durable).set_function(self._oldest)
+        for outcome in (Ack, Retry, DeadLetter):  # alerts count from nought, not from the first
+            telemetry.HANDLED.labels(stage.durable, outcome.__name__.lower())
         self.puller: Puller
 
     async def __call__(self, msg: Msg) -> None:
         """Work on ``msg`` until it is settled; a cancellation hands it back."""
         structlog.contextvars.bind_contextvars(stage=self._stage.durable)
-        attempt = msg.metadata.num_delivered
+        attempt, began = msg.metadata.num_delivered, time.monotonic()
         async with self._heartbeat(msg):
             try:
                 outcome = before(attempt, self._stage.policy) or await self._run(msg, attempt)
                 await self._settle(msg, outcome, attempt)
+                spent = round(time.monotonic() - began, 4)
+                log.info("handled", outcome=_name(outcome), attempt=attempt, seconds=spent)
             except asyncio.CancelledError:
                 await self._answer(msg, _nak(GONE_SOON))
                 raise
@@ -103,7 +112,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - every error has an outcome: decide() names it
             outcome = decide(error, attempt, policy, held=held, others_pass=others_pass)
             if not isinstance(outcome, Hold):
-                log.warning("handler failed", attempt=attempt, error=repr(error), outcome=outcome)
+                log.warning(
+                    "handler failed",
+                    attempt=attempt,
+                    error=telemetry.words(error),
+                    outcome=_name(outcome),
+                )
+                log.debug("handler failed because", reason=str(error))
             return outcome
         self._finished += 1
         return Ack()
@@ -139,7 +154,9 @@ class Worker:
                 await self._answer(msg, b"+TERM")
             case Hold():
                 raise AssertionError("a held message is not settled")
-        telemetry.HANDLED.labels(self._stage.durable, type(outcome).__name__.lower()).inc()
+        telemetry.HANDLED.labels(self._stage.durable, _name(outcome)).inc()
+        if not isinstance(outcome, Retry):
+            telemetry.LATENCY.labels(self._stage.durable).observe(_age(msg.metadata.timestamp))
 
     async def _bury(self, msg: Msg, error: str, reason: str, attempt: int) -> None:
         """Publish the dead letter, waiting for the broker as long as it takes."""
@@ -163,12 +180,18 @@ class Worker:
     @asynccontextmanager
     async def _heartbeat(self, msg: Msg) -> AsyncIterator[None]:
         telemetry.IN_HAND.labels(self._stage.durable).inc()
+        self._stored[msg.reply] = msg.metadata.timestamp
         beat = asyncio.create_task(self._beat(msg))
         try:
             yield
         finally:
             beat.cancel()
+            del self._stored[msg.reply]
             telemetry.IN_HAND.labels(self._stage.durable).dec()
+
+    def _oldest(self) -> float:
+        """Seconds; called by the thread that a scrape runs in."""
+        return max(map(_age, list(self._stored.values())), default=0.0)
 
     async def _beat(self, msg: Msg) -> None:
         while True:
@@ -177,6 +200,15 @@ class Worker:
                 await self._connection.publish(msg.reply, b"+WPI")
             except NatsError as error:
                 log.warning("heartbeat not sent", error=repr(error))
+
+
+def _age(stored: datetime) -> float:
+    """Seconds since then, by this machine's clock against the broker's."""
+    return max(0.0, (utcnow() - stored).total_seconds())
+
+
+def _name(outcome: Outcome) -> str:
+    return type(outcome).__name__.lower()
 
 
 def _spread(delay: float) -> float:

@@ -40,7 +40,7 @@ async def test_request_is_answered_and_failures_have_names(desk: Desk, config: S
     assert (await asker.ask(EmbedQuery(texts=("oui",)), EmbedAnswer)).embedding == "abc"
     with pytest.raises(Invalid, match="not like this"):
         await asker.ask(EmbedQuery(texts=("invalid",)), EmbedAnswer)
-    for text, words in (("down", "model not loaded"), ("bug", "oops")):
+    for text, words in (("down", "model not loaded"), ("bug", "RuntimeError in answer")):
         with pytest.raises(Unavailable, match=words):
             await asker.ask(EmbedQuery(texts=(text,)), EmbedAnswer)
     reply = await desk.client.request("query.embed.v1", b"nonsense", timeout=5)
