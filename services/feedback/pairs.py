@@ -19,7 +19,6 @@ from services.feedback.prose import body, renumbered, same
 from services.feedback.records import StoredDraft, StoredReview
 from services.feedback.triplets import triplets_of
 from shared.identity import stable_id
-from shared.records import Passage
 
 Kind = Literal["dpo", "sft", "retrieval"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -101,7 +100,7 @@ def _pair(draft: StoredDraft, answer: StoredDraft | None, wish: Wish) -> Row | E
         return Excluded("dpo", "rejected-alone", draft.draft_id)
     if draft.ready.engine == "extractive" and not wish.include_extractive:
         return Excluded("dpo", "extractive", draft.draft_id)
-    prompt = _prompt(draft, told.review.added)
+    prompt = _prompt(draft, told)
     chosen = _body(told, told.review.review.final_text, prompt)
     rejected = _body(draft, draft.ready.text, prompt)
     if same(chosen, rejected):
@@ -138,7 +137,7 @@ def _reply(draft: StoredDraft) -> Row | Excluded | None:
     review = draft.review
     if review is None or review.review.decision not in ("approved", "edited"):
         return None
-    prompt = _prompt(draft, review.added)
+    prompt = _prompt(draft, draft)
     completion = _body(draft, review.review.final_text, prompt)
     if not completion:
         return Excluded("sft", "empty-body", draft.draft_id)
@@ -151,7 +150,12 @@ def _reply(draft: StoredDraft) -> Row | Excluded | None:
     return _row("sft", stable_id("reply", str(draft.draft_id)), draft, values)
 
 
-def _prompt(draft: StoredDraft, added: Sequence[Passage]) -> Prompt:
+def _prompt(draft: StoredDraft, told: StoredDraft) -> Prompt:
+    """The prompt of ``draft``, with what the reply of ``told`` cites beyond it."""
+    review = told.review
+    kept = review.review.citations_kept if review else ()
+    cited = [passage for passage in told.data.passages if passage.passage_id in kept]
+    added = (*cited, *(review.added if review else ()))
     data = draft.data
     return prose_prompt(data.messages, data.mail, data.passages, added)
 

@@ -41,21 +41,21 @@ def prose_prompt(
 ) -> Prompt:
     """The prompt of a row: ``messages`` as far as they show passages, else one made anew.
 
-    Passages that an agent ``added`` are shown too, after the others: a reply that cites what its
-    prompt does not hold would teach to invent. Prompts of the form ``select`` show sentences by
-    numbers of their own; they are made anew from what the draft was given.
+    Passages that an agent's reply cites (``added``) are shown too, after the others: a reply that
+    cites what its prompt does not hold would teach to invent. Prompts of the form ``select`` show
+    sentences by numbers of their own; they are made anew from what the draft was given.
     """
     words = WORDS["en" if mail.language == "en" else "fr"]
-    new = [p for p in added if p.passage_id not in {known.passage_id for known in passages}]
     numbers = _numbers(messages[-1].content, passages) if messages else {}
     if not numbers:
-        given = sorted(passages, key=lambda passage: str(passage.passage_id))
-        shown = [*given, *new]
+        given = {p.passage_id: p for p in sorted(passages, key=lambda p: str(p.passage_id))}
+        shown = list((given | {p.passage_id: p for p in added}).values())
         made = (
             Message(role="system", content=f"{words.system}\n\n{words.style}"),
             Message(role="user", content=_user(words, mail, shown, instruction)),
         )
         return Prompt(made, {p.passage_id: n for n, p in enumerate(shown, start=1)})
+    new = [passage for passage in added if passage.passage_id not in numbers]
     first = max(numbers.values()) + 1
     more = {p.passage_id: n for n, p in enumerate(new, start=first)}
     rewritten = tuple(_rewritten(message, words) for message in messages)

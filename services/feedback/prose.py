@@ -20,7 +20,7 @@ _BLANKS = re.compile(r"[ \t\u00a0\u202f]+")
 _MARK = re.compile(r"\s?\[(\d{1,3}(?:\s?,\s?\d{1,3})*)\]")
 _RUN = re.compile(r"(?:\s?\[\d{1,3}(?:\s?,\s?\d{1,3})*\])+")
 _GREETING = re.compile(
-    r"(?:bonjour|bonsoir|mesdames|messieurs|madame|monsieur|chère?s?|hello|dear|hi|good"
+    r"(?:bonjour|bonsoir|mesdames|messieurs|madame|monsieur|ch(?:er|ère)s?|hello|dear|hi|good"
     r" (?:morning|afternoon))\b[^,.?!:\[]{0,60}(?:[,.!]|$)",
     re.IGNORECASE,
 )
@@ -44,6 +44,8 @@ _DISPOSAL = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_THANKS = 240
+_LONGEST_GREETING = 4
+"""Words of one that a sentence follows in its line: more may be the sentence itself."""
 
 
 def body(text: str, greeting: str, closing: str) -> str:
@@ -117,24 +119,29 @@ def _before(lines: list[str], closing: list[str]) -> list[str]:
 
 
 def _without_greeting(lines: list[str]) -> list[str]:
-    rest = list(lines)
-    while rest and not rest[0]:
-        rest.pop(0)
-    while rest and (not rest[0] or (found := _GREETING.match(rest[0]))):
-        if rest[0]:
-            rest[0] = rest[0][found.end() :].strip()
-        if not rest[0]:
-            rest.pop(0)
+    rest = _stripped(lines)
+    while rest and (found := _GREETING.match(rest[0])):
+        after = rest[0][found.end() :].strip()
+        if after and len(found.group().split()) > _LONGEST_GREETING:
+            break
+        rest = _stripped([after, *rest[1:]])
     thanks = rest and _THANKS.match(rest[0]) and not _MARK.search(rest[0])
-    if thanks and len(rest[0]) <= _LONGEST_THANKS and len([x for x in rest if x]) > 1:
-        rest.pop(0)
+    if thanks and len(rest[0]) <= _LONGEST_THANKS and len(_stripped(rest[1:])) > 0:
+        rest = _stripped(rest[1:])
     return rest or lines
 
 
+def _stripped(lines: list[str]) -> list[str]:
+    first = next((index for index, line in enumerate(lines) if line), len(lines))
+    return lines[first:]
+
+
 def _without_closing(lines: list[str]) -> list[str]:
-    """Cut at the last closing formula; what stands below it is the signature."""
-    ends = [i for i, line in enumerate(lines) if _REGARDS.match(line) and not _MARK.search(line)]
-    rest = lines[: ends[-1]] if ends and ends[-1] >= len(lines) - _SIGNATURE_LINES else list(lines)
+    """Cut at the closing formula; what stands below it is the signature."""
+    cited = max((i for i, line in enumerate(lines) if _MARK.search(line)), default=-1)
+    first = max(cited + 1, len(lines) - _SIGNATURE_LINES)
+    end = next((i for i in range(first, len(lines)) if _REGARDS.match(lines[i])), len(lines))
+    rest = lines[:end]
     while rest and (not rest[-1] or (_DISPOSAL.match(rest[-1]) and not _MARK.search(rest[-1]))):
         rest.pop()
     return rest

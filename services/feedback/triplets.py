@@ -40,7 +40,7 @@ def triplets_of(
         bad |= dict.fromkeys(review.wrong_passages, "wrong")
     if reviewed is None:
         return
-    # Called wrong is said of the passage itself; dropped from one draft and cited in another is not.
+    # Wrong is said of the passage itself; one dropped from a draft may be right in the next.
     good = {i: how for i, how in good.items() if bad.get(i) != "wrong" and i in known}
     bad = {i: how for i, how in bad.items() if i not in good and i in known}
     if not bad and "added" not in good.values():
