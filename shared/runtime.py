@@ -35,6 +35,8 @@ class Parts:
 
     api: ASGIApp | None = None
     needs: dict[str, Probe] = field(default_factory=dict)
+    stopping: Callable[[], None] = lambda: None
+    """Called as soon as the service is told to stop: ends answers that would never end."""
 
 
 Build = Callable[[settings.Settings, Bus], AbstractAsyncContextManager[Parts]]
@@ -65,7 +67,7 @@ async def _serve(service: str, config: settings.Settings, build: Build) -> int:
     )
     life.stop = lambda: setattr(server, "should_exit", True)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, life.stop)
+        asyncio.get_running_loop().add_signal_handler(number, life.end)
     await server.serve()
     return life.exit_code if server.started else 1
 
@@ -89,6 +91,12 @@ class _Life:
         self._state = "starting"
         self.exit_code = 0
         self.stop: Callable[[], None] = lambda: None
+        self._stopping: Callable[[], None] = lambda: None
+
+    def end(self) -> None:
+        """Told to stop: endless answers end first, the HTTP server waits for the others."""
+        self._stopping()
+        self.stop()
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -113,6 +121,7 @@ class _Life:
         try:
             async with self._build(self._config, self._bus) as parts:
                 self._api, self._bus.needs = parts.api, parts.needs
+                self._stopping = parts.stopping
                 await self._await_needs()
                 await self._bus.connect()
                 await self._bus.start()
@@ -128,7 +137,7 @@ class _Life:
         except Exception as error:
             log.error("service failed", error=repr(error), exc_info=True)
         self.exit_code = 1
-        self.stop()
+        self.end()
 
     async def _await_needs(self) -> None:
         """Wait until everything needed answers: a start in an outage uses up no attempt."""
