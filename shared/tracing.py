@@ -32,6 +32,7 @@ from shared.topology import Stage
 
 if TYPE_CHECKING:  # the SDK takes 0.1 s to import
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 log = structlog.get_logger()
 
@@ -54,11 +55,6 @@ def configure(service: str, environment: str) -> None:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-
-    class Ids(RandomIdGenerator):
-        def generate_trace_id(self) -> int:
-            return _first.get() or super().generate_trace_id()
 
     resource = Resource.create(
         {
@@ -69,9 +65,20 @@ def configure(service: str, environment: str) -> None:
             "deployment.environment.name": environment,
         }
     )
-    _provider = TracerProvider(resource=resource, id_generator=Ids())
+    _provider = TracerProvider(resource=resource, id_generator=ids())
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(_provider)
+
+
+def ids() -> IdGenerator:
+    """Random ids, but for a first event's trace."""
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+    class Ids(RandomIdGenerator):
+        def generate_trace_id(self) -> int:
+            return _first.get() or super().generate_trace_id()
+
+    return Ids()
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
