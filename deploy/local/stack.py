@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from deploy.local import keys, permissions
 from deploy.local.folder import DataFolder
 from deploy.local.nats import NatsServer
-from deploy.local.postgres import MIGRATIONS, PostgresServer, migrate
+from deploy.local.postgres import PostgresServer
 from deploy.local.s3 import PORTS, S3Server
+from deploy.migrating import MIGRATIONS, SCHEMA_OF, migrate
 from shared import admin, settings
 from shared.cli.client import connected
 from shared.cli.scaling import replicas
@@ -18,8 +19,6 @@ from shared.cli.where import configured
 SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
 BRIDGE = "mail"
 """The service that runs besides when ``[bridge]`` is configured."""
-SCHEMA_OF = {"ingest": "intake", "feedback": "feedback", BRIDGE: "bridge"}
-"""PostgreSQL schema of a service, owned by a role of the same name: no other may read it."""
 ENVIRONMENT = "local"
 DATABASE = "sourcier"
 BUCKET = "sourcier"

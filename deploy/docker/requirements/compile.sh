@@ -26,3 +26,7 @@ compile embed-cpu.txt pyproject.toml "$here/cpu.tmp" --extra embed $known
 compile model-cpu.txt pyproject.toml "$here/cpu.tmp" --extra serve --extra generate --extra cli $known
 rm "$here/cpu.tmp"
 PIP_FIND_LINKS= compile embed-gpu.txt pyproject.toml --extra embed -c requirements/base.txt
+# ray[llm] pins the vLLM, for CUDA, that Ray's own code was written against.
+uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+  pyproject.toml deploy/ray/requirements.in --extra generate --extra cli -o "$here/model-gpu.txt"
