@@ -20,7 +20,8 @@ class Reply:
     """One scripted answer; ``delay`` before it and ``pause`` between its pieces in seconds.
 
     ``body`` overrides the whole JSON, ``said`` is the message of an error status, ``cut`` ends the
-    connection before the end, ``trouble`` is an error told within the stream.
+    connection before the end, ``trouble`` is an error told within the stream; ``usage`` are the
+    tokens of prompt and answer that the stream ends with.
     """
 
     content: str | None = None
@@ -32,6 +33,7 @@ class Reply:
     pause: float = 0.0
     cut: bool = False
     trouble: str = ""
+    usage: tuple[int, int] | None = None
 
 
 def parts(*statements: tuple[str, list[int]], **options: Any) -> Reply:
@@ -155,9 +157,17 @@ def _events(reply: Reply) -> Iterator[bytes]:
         yield f"data: {json.dumps(told)}\n\n".encode()
     if not reply.cut:
         yield _event({"index": 0, "delta": {}, "finish_reason": reply.finish_reason})
+        if reply.usage:
+            asked, answered = reply.usage
+            counted = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": 0}
+            yield _chunk({"choices": [], "usage": counted})
         yield b"data: [DONE]\n\n"
 
 
 def _event(choice: dict[str, Any]) -> bytes:
+    return _chunk({"choices": [choice]})
+
+
+def _chunk(told: dict[str, Any]) -> bytes:
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()
+    return f"data: {json.dumps(chunk | told)}\n\n".encode()

@@ -15,6 +15,7 @@ import structlog
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from services.generate.adapters import genai
 from services.generate.answer import EngineFailed, Refused
 from shared.delivery import Unavailable
 from shared.records import Message
@@ -66,6 +67,8 @@ class _Server:
     url: str
     client: AsyncOpenAI
     in_flight: int = 0
+    counts: bool = True
+    """Whether it tells tokens when it is asked to."""
     asked: float = field(default=float("-inf"))
     failed: float = field(default=float("-inf"))
 
@@ -174,26 +177,42 @@ class ChatClient:
     ) -> tuple[str, str | None]:
         """The answer's text and why it ended. Raises ``Unavailable``, ``EngineFailed``."""
         text, reason, any_sign = "", None, False
-        with _in_words(self._endpoint):
-            sent = [message.model_dump() for message in messages]
+        with genai.chat(self._endpoint.model, server.url, options) as seen:
+            with _in_words(self._endpoint):
+                stream = await self._open(server, messages, options)
+                async with stream:  # a reader that leaves ends the generation too
+                    async for chunk in stream:
+                        self._alive, any_sign = time.monotonic(), True
+                        seen.chunk(chunk)
+                        piece, reason = _read(chunk, reason)
+                        text += piece
+                        if piece and heard:
+                            await heard(text)
+            if not any_sign:
+                raise EngineFailed("le serveur n'a pas renvoyé de réponse de discussion")
+            if reason is None:
+                raise Unavailable("le serveur du modèle a coupé sa réponse")
+        return text, reason
+
+    async def _open(
+        self, server: _Server, messages: Sequence[Message], options: dict[str, Any]
+    ) -> AsyncStream[ChatCompletionChunk]:
+        """Ask; without a count of tokens where the server does not know that wish."""
+        sent = [message.model_dump() for message in messages]
+        wish = {"stream_options": {"include_usage": True}} if server.counts else {}
+        try:
             stream: AsyncStream[ChatCompletionChunk] = await server.client.chat.completions.create(
                 model=self._endpoint.model,
                 messages=cast("list[ChatCompletionMessageParam]", sent),
                 stream=True,
-                **options,
+                **(options | wish),
             )
-            async with stream:  # a reader that leaves ends the generation too
-                async for chunk in stream:
-                    self._alive, any_sign = time.monotonic(), True
-                    piece, reason = _read(chunk, reason)
-                    text += piece
-                    if piece and heard:
-                        await heard(text)
-        if not any_sign:
-            raise EngineFailed("le serveur n'a pas renvoyé de réponse de discussion")
-        if reason is None:
-            raise Unavailable("le serveur du modèle a coupé sa réponse")
-        return text, reason
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            if not (server.counts and "stream_options" in str(error)):
+                raise
+            server.counts = False
+            return await self._open(server, messages, options)
+        return stream
 
     def _client(self, url: str) -> AsyncOpenAI:
         return AsyncOpenAI(
