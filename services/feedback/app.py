@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.feedback.adapters.audit import PostgresAudit
 from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
+from services.feedback.adapters.listening import PostgresChanges
 from services.feedback.adapters.postgres import PostgresDrafts
+from services.feedback.adapters.signing import embedded
+from services.feedback.adapters.queue import PostgresQueue
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
+from services.feedback.following import Live
 from services.feedback.handlers import register
 from services.feedback.library import Library
 from services.feedback.outbox import Relay
@@ -34,20 +39,30 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     service = FeedbackService(drafts, utcnow, relay.wake)
     register(bus, service)
     objects = S3Objects(settings.objects)
+    audit = PostgresAudit(pool)
     desk = Desk(
         config=settings,
+        signing=embedded(settings, pool, audit),
+        audit=audit,
+        audit_log=audit,
         feedback=service,
+        queue=PostgresQueue(pool),
+        live=(live := Live()),
         library=_library(settings, pool, objects, service, relay),
         reading=DocumentReading(PostgresVersions(pool), objects),
     )
     api = build_api(desk)
     mount(api)
-    saying = asyncio.create_task(relay.run(), name="outbox")
+    running = (
+        asyncio.create_task(relay.run(), name="outbox"),
+        asyncio.create_task(PostgresChanges(settings.postgres, live.tell).run(), name="live"),
+    )
     try:
-        yield Parts(api=api, needs={"database": drafts.ready})
+        yield Parts(api=api, needs={"database": drafts.ready}, stopping=live.close)
     finally:
-        saying.cancel()
-        await asyncio.gather(saying, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await pool.close()
 
 

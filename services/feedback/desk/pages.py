@@ -11,12 +11,13 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from services.feedback.desk import live, queue
 from services.feedback.desk.parts import Desk
-from services.feedback.desk.problems import answer, is_page
+from services.feedback.desk.problems import answer, is_local, is_page
 from services.feedback.desk.rendering import STATIC
 from services.feedback.desk.words import marked, zone
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (queue.router, live.router)
 """Each page's module adds its ``router``."""
 YEAR = 365 * 24 * 3600
 
@@ -56,13 +57,6 @@ def language(
             secure=request.url.scheme == "https",
         )
     return gone
-
-
-def is_local(address: str) -> bool:
-    """Whether ``address`` stays on this site: a path, not //host, without control characters."""
-    return (
-        address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
-    )
 
 
 class _Static(StaticFiles):

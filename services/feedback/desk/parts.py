@@ -7,9 +7,16 @@ from typing import cast
 
 from fastapi import Request
 
+from services.feedback.access import Audit
+from services.feedback.auditing import AuditLog
+from services.feedback.desk.cookies import Cookies, is_secure
+from services.feedback.desk.limiting import Limits
+from services.feedback.following import Live
 from services.feedback.library import Library
+from services.feedback.queueing import Queue
 from services.feedback.reading_documents import DocumentReading
 from services.feedback.service import FeedbackService
+from services.feedback.signing_in import SigningIn
 from shared.settings import Settings
 
 
@@ -18,9 +25,19 @@ class Desk:
     """The use cases behind the pages; each page's helper adds its own."""
 
     config: Settings
+    signing: SigningIn
+    audit: Audit
+    audit_log: AuditLog
     feedback: FeedbackService
+    queue: Queue
+    live: Live
     library: Library
     reading: DocumentReading
+
+    def __post_init__(self) -> None:
+        limits = self.config.desk
+        self.cookies = Cookies(is_secure(self.config), int(limits.session_hours * 3600))
+        self.limits = Limits(limits.requests_per_minute, limits.logins_per_minute)
 
 
 def desk_of(request: Request) -> Desk:

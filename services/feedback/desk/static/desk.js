@@ -1,5 +1,5 @@
 // The frame: menu on small screens, messages, and the one connection that tells what changes.
-// Pages listen on the body for `desk:draft`, `desk:mail`, `desk:document`, `desk:lock`
+// Pages listen on the body for `desk:draft`, `desk:mail`, `desk:document`, `desk:lock`, `desk:reply`
 // (detail: {id, op, …}) and `desk:resync` (something was missed: load again).
 "use strict";
 
@@ -37,7 +37,7 @@ function menu() {
 /** One EventSource while the page is looked at: browsers allow six connections to a site. */
 function follow() {
   if (!document.querySelector("[data-live]")) return;
-  const kinds = ["draft", "mail", "document", "lock", "resync"];
+  const kinds = ["draft", "mail", "document", "lock", "reply", "resync"];
   let source = null;
   let away = false;
   const tell = (kind, data) =>
@@ -87,6 +87,38 @@ function count() {
   });
 }
 
+/** Lists load their lines again when something changed: not for each change of many, and spread
+ * over the pages that are open; and once a minute, because ages grow. */
+function refresh() {
+  const lists = document.querySelectorAll("[data-live][hx-get]");
+  if (!lists.length) return;
+  let timer = 0;
+  let since = 0;
+  const now = () => {
+    timer = since = 0;
+    if (!document.hidden) for (const list of lists) list.dispatchEvent(new Event("desk:refresh"));
+  };
+  const soon = () => {
+    since ||= Date.now();
+    clearTimeout(timer);
+    timer = setTimeout(now, Date.now() - since > 2000 ? 0 : 250 + Math.random() * 350);
+  };
+  const kinds = (lists[0].dataset.live || "draft mail lock reply").split(" ");
+  for (const kind of [...kinds, "resync"]) document.body.addEventListener("desk:" + kind, soon);
+  setInterval(now, 60000);
+}
+
+/** A page about one e-mail that waits for something loads again when that e-mail changed. */
+function reload() {
+  const page = document.querySelector("[data-reload]");
+  if (!page) return;
+  const id = page.dataset.reload;
+  for (const kind of ["draft", "mail"])
+    document.body.addEventListener("desk:" + kind, ({ detail }) => {
+      if (detail.id === id || detail.mail === id) window.location.reload();
+    });
+}
+
 /** Filters apply as they are chosen; without JavaScript their button does it. */
 function filters() {
   document.addEventListener("change", (event) => {
@@ -107,6 +139,8 @@ document.addEventListener("DOMContentLoaded", () => {
   menu();
   follow();
   count();
+  refresh();
+  reload();
   filters();
   errors();
 });
