@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+from services.feedback.errors import Unacceptable
 from services.feedback.records import StoredDraft
 from shared.records import Passage, Source
 
@@ -19,6 +20,21 @@ that a [n] in the text keeps its meaning when another passage is dropped."""
 def marks(text: str) -> frozenset[int]:
     """The numbers n whose [n] stands in ``text``."""
     return frozenset(int(n) for found in _MARK.findall(text) for n in found.split(","))
+
+
+def unknown_marks(text: str, sources: Iterable[Source]) -> None:
+    """Raises Unacceptable when a [n] of ``text`` names none of ``sources``."""
+    known = sorted(source.number for source in sources)
+    unknown = sorted(marks(text) - set(known))
+    if unknown:
+        raise Unacceptable(
+            f"Le texte renvoie à {_named(unknown)}, qui n'est pas une source de ce brouillon"
+            f" (sources : {_named(known) or 'aucune'})."
+        )
+
+
+def _named(numbers: Iterable[int]) -> str:
+    return ", ".join(f"[{number}]" for number in numbers)
 
 
 def own_sources(draft: StoredDraft) -> tuple[Source, ...]:
@@ -43,14 +59,16 @@ def sources_of(
     A passage of a known document joins its source; where it is of a newer version, the source
     names that one from then on.
     """
-    sources = {source.document_id: source for source in own_sources(draft)}
+    sources = {source.number: source for source in own_sources(draft)}
+    own = {source.document_id: source.number for source in reversed(own_sources(draft))}
     for passage in added:
-        known = sources.get(passage.document_id)
+        number = own.get(passage.document_id) or numbers[passage.document_id]
+        known = sources.get(number)
         if known is None:
-            sources[passage.document_id] = _source(passage, numbers[passage.document_id])
+            sources[number] = _source(passage, number)
         elif passage.passage_id not in known.passage_ids:
-            sources[passage.document_id] = _joined(known, passage)
-    return tuple(sorted(sources.values(), key=lambda source: source.number))
+            sources[number] = _joined(known, passage)
+    return tuple(sources[number] for number in sorted(sources))
 
 
 def _source(passage: Passage, number: int) -> Source:

@@ -6,7 +6,7 @@ takes away; what was typed stays, whoever goes on with it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -23,8 +23,8 @@ from services.feedback.edits import (
     opened,
     with_passage,
 )
+from services.feedback.errors import Conflict, NotFound, Unacceptable, no_draft
 from services.feedback.records import StoredDraft
-from services.feedback.reviewing import Conflict, NotFound, Unacceptable
 from shared.queries import SearchAnswer, SearchQuery
 from shared.records import Passage
 
@@ -49,7 +49,9 @@ class Edits(Protocol):
         """The draft, what was typed and who holds it at ``now``; None when it is not there."""
 
     async def take(self, viewer: Viewer, hold: Hold) -> Kept | None:
-        """The same after taking the lock of a waiting draft, unless another has it."""
+        """The same after taking the lock of a waiting draft, unless another has it.
+
+        A lock that was taken from another is in the audit."""
 
     async def release(self, viewer: Viewer, draft_id: UUID) -> None:
         """Give the viewer's own lock back."""
@@ -68,10 +70,6 @@ class Search(Protocol):
     async def __call__(self, query: SearchQuery) -> SearchAnswer: ...
 
 
-TookOver = Callable[[Viewer, Kept, Lock | None], Awaitable[None]]
-"""Called after a lock was taken from another (its lock is the last), for the audit."""
-
-
 class Editing:
     """The use cases of the review page before the decision."""
 
@@ -81,13 +79,11 @@ class Editing:
         search: Search,
         clock: Callable[[], datetime],
         lock_minutes: float,
-        took_over: TookOver,
     ) -> None:
         self._edits = edits
         self._search = search
         self._clock = clock
         self._span = timedelta(minutes=lock_minutes)
-        self._took_over = took_over
 
     async def open(self, viewer: Viewer, draft_id: UUID, take: bool = True) -> Opened:
         """The draft with what was done to it; ``take`` reserves it, when nobody else has it.
@@ -124,13 +120,10 @@ class Editing:
 
         Raises NotFound, and Conflict when the draft no longer waits.
         """
-        before = _there(await self._edits.kept(viewer, draft_id, self._clock()), draft_id)
         hold = self._hold(draft_id, force=True)
         kept = _there(await self._edits.take(viewer, hold), draft_id)
         if kept.lock is None:
             raise Conflict("Ce brouillon n'attend plus de décision : rechargez la page.")
-        if before.lock and before.lock.account != viewer.account:
-            await self._took_over(viewer, kept, before.lock)
         return kept.lock
 
     async def release(self, viewer: Viewer, draft_id: UUID) -> None:
@@ -219,5 +212,5 @@ class Editing:
 
 def _there(found: T | None, draft_id: UUID) -> T:
     if found is None:
-        raise NotFound(f"Aucun brouillon {draft_id} n'est connu.")
+        raise no_draft(draft_id)
     return found

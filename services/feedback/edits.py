@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from services.feedback.citing import numbers_with, own_sources, sources_of
+from services.feedback.errors import Conflict
 from services.feedback.records import Status, StoredDraft
-from services.feedback.reviewing import Conflict
 from shared.envelope import Frozen
 from shared.records import Passage, Source
 
@@ -96,17 +96,20 @@ class Hold(Frozen):
 
 
 class Kept(Frozen):
-    """A draft with what agents do to it."""
+    """A draft with what agents do to it: ``lock`` is the one in force, ``since`` the time from
+    which the viewer worked on it."""
 
     draft: StoredDraft
     edit: Edit | None = None
     lock: Lock | None = None
+    since: AwareDatetime | None = None
 
 
 def opened(kept: Kept) -> Opened:
     """The draft as the page shows it; a decided one with the passages that were added then."""
-    draft, edit = kept.draft, kept.edit
-    review = draft.review
+    draft, review = kept.draft, kept.draft.review
+    # What was typed on a draft that a text sent elsewhere decided is no part of that decision.
+    edit = None if review else kept.edit
     added = edit.added if edit else review.added if review else ()
     numbers = edit.numbers if edit else review.numbers if review else {}
     given = {passage.passage_id for passage in draft.data.passages}
@@ -146,5 +149,6 @@ CLOSED: dict[Status, str] = {
     "edited": "a déjà été corrigé puis approuvé",
     "rejected": "a déjà été rejeté",
     "withdrawn": "a été retiré",
-    "unused": "n'a pas servi : une réponse est partie sans lui",
+    "unused": "n'a pas servi (une réponse est partie sans lui)",
+    "waiting": "attend une décision",
 }

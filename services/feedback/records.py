@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field
 
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
 from shared.envelope import Frozen
 from shared.events import (
-    Decision,
     DraftDeclined,
     DraftDeclinedData,
     DraftReady,
@@ -18,14 +17,17 @@ from shared.events import (
     EngineName,
     ReviewRecordedData,
 )
-from shared.records import Address, Passage
+from shared.records import Address, DocumentBlock, Passage
 
 Outcome = Literal["pending", "draft", "declined", "skipped"]
 Status = Literal["waiting", "approved", "edited", "rejected", "withdrawn", "unused"]
 DocumentStatus = Literal["indexed", "rejected", "removed"]
 
 EXCERPT_CHARS = 240
-Reason = Annotated[str, StringConstraints(max_length=500)]
+Reason = Literal[
+    "missing-information", "wrong-source", "wrong-tone", "invented", "outdated", "other"
+]
+"""Why a draft was changed or rejected; ``other`` is told by the note."""
 
 
 class MailOutcome(Frozen):
@@ -60,6 +62,7 @@ class DraftSummary(Frozen):
     evidence: float
     engine: str
     created: AwareDatetime
+    outdated: tuple[UUID, ...] = ()
 
 
 class StoredReview(Frozen):
@@ -73,7 +76,10 @@ class StoredReview(Frozen):
 
 
 class StoredDraft(Frozen):
-    """A draft in full: the event's data as generate said it, and what an agent decided."""
+    """A draft in full: the event's data as generate said it, and what an agent decided.
+
+    ``outdated`` are cited documents of which a newer version came while the draft waited.
+    """
 
     draft_id: UUID
     outcome: Literal["draft", "declined"]
@@ -81,6 +87,7 @@ class StoredDraft(Frozen):
     status_detail: str = ""
     created: AwareDatetime
     traceparent: str | None = None
+    outdated: tuple[UUID, ...] = ()
     ready: DraftReadyData | None = None
     declined: DraftDeclinedData | None = None
     review: StoredReview | None = None
@@ -116,28 +123,43 @@ class DocumentState(Frozen):
     detail: str = ""
 
 
+class IndexedVersion(Frozen):
+    """A version of a document that became searchable, and when."""
+
+    block: DocumentBlock
+    chunks: int
+    indexed: AwareDatetime
+
+
 class Figures(Frozen):
-    """Counts for the status page; `outbox` events wait to be said, `refused` never will be."""
+    """Counts for the status page; `outbox` events wait to be said, `refused` never will be.
+
+    ``unmatched`` are replies that mail systems tell of, to e-mails that were not heard of."""
 
     outcomes: dict[Outcome, int]
     statuses: dict[Status, int]
     documents: dict[DocumentStatus, int]
     outbox: int = Field(ge=0)
     refused: int = Field(ge=0)
+    unmatched: int = Field(default=0, ge=0)
 
 
 class ReviewWish(Frozen):
     """What an agent decides, as the API takes it.
 
-    `final_text` may be left out to approve the draft as it is; `review_id` makes a repeated
-    request the same review, without it the draft, the decision and the text do.
+    ``final_text`` may be left out to approve what was typed, else the draft as it is; ``revision``
+    is that of the saved text it rests on, so that no other is overwritten. ``review_id`` names the
+    review; without it the draft, the decision and the text do. ``seconds`` may be left out when
+    the draft was opened through the API.
     """
 
-    decision: Decision
+    decision: Literal["approved", "edited", "rejected"]
     final_text: str | None = Field(default=None, max_length=100_000)
-    reasons: tuple[Reason, ...] = Field(default=(), max_length=20)
-    reviewer: str = Field(default="agent", min_length=1, max_length=64)
-    seconds: float | None = Field(default=None, ge=0)
+    reasons: tuple[Reason, ...] = Field(default=(), max_length=6)
+    note: str = Field(default="", max_length=2000)
+    wrong_passages: tuple[UUID, ...] = Field(default=(), max_length=100)
+    revision: int | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     review_id: UUID | None = None
 
 
@@ -206,3 +228,13 @@ def document_state(event: DocumentIndexed | DocumentRejected | DocumentRemoved) 
         collection=event.data.collection,
         submitted=event.data.removed,
     )
+
+
+def indexed_version(
+    event: DocumentIndexed | DocumentRejected | DocumentRemoved,
+) -> IndexedVersion | None:
+    """The version that an event says became searchable."""
+    if not isinstance(event, DocumentIndexed):
+        return None
+    data = event.data
+    return IndexedVersion(block=data.document, chunks=data.count, indexed=event.time)

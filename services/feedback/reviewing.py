@@ -1,75 +1,97 @@
-"""From an agent's decision to the review, the reply and the events that say them. Pure."""
+"""From an agent's decision to the review and the events that say it. Pure."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from rapidfuzz.distance import Levenshtein
 
-from services.feedback.records import ReviewWish, StoredDraft
+from services.feedback.access import Viewer
+from services.feedback.citing import marks, unknown_marks
+from services.feedback.comparing import words_changed
+from services.feedback.edits import CLOSED, Held, Kept, Overwritten, opened
+from services.feedback.errors import Conflict, NotFound, Unacceptable, no_draft, used_id
+from services.feedback.records import ReviewWish, StoredDraft, StoredReview
+from services.feedback.replying import reply_of
 from shared.envelope import Event, Frozen
 from shared.events import (
     Decision,
     DraftWithdrawn,
     DraftWithdrawnData,
     ReplyApproved,
-    ReplyApprovedData,
     ReviewRecorded,
     ReviewRecordedData,
 )
 from shared.identity import derived_id, sha256, stable_id
-from shared.records import MailBlock, Reference, Source
+from shared.records import Source
+
+__all__ = ["Conflict", "NotFound", "Unacceptable", "no_draft", "used_id"]
 
 SERVICE = "feedback"
-SUBJECT_MOST = 500
-"""Characters of a reply's subject; what is over would only fill headers."""
-THREAD_MOST = 50
-"""Message-IDs of the thread that a reply names, the last ones (RFC 5322 lets senders cut)."""
 EVENT_MOST = 500_000
 """Bytes of an event as JSON; a stream takes 512 KiB and would refuse more for ever."""
-_MARK = re.compile(r"\[(\d{1,3}(?:\s?,\s?\d{1,3})*)\]")
-_REPLY_PREFIX = re.compile(r"^\s*(?:re|ré|rép|aw)\s?:", re.IGNORECASE)
 
 E = TypeVar("E", bound=Event)
 
 
-class NotFound(Exception):
-    """What was asked for is not kept here; the text is French."""
+@dataclass(frozen=True)
+class Decided:
+    """A review, and the events that leave with it; none when it was recorded before."""
+
+    review: StoredReview
+    events: tuple[Event, ...]
 
 
-def no_draft(draft_id: UUID) -> NotFound:
-    """The error of a draft that is not there, or not for who asks."""
-    return NotFound(f"Aucun brouillon {draft_id} n'est connu.")
+def decide(
+    kept: Kept, wish: ReviewWish, viewer: Viewer, now: datetime, public_url: str | None = None
+) -> Decided:
+    """What ``wish`` makes of the draft as it is kept; a repetition gives the review there is.
+
+    Raises Conflict when something else was decided, Held when another agent works on the draft,
+    Overwritten when the wish rests on an older text than the one kept, Unacceptable when the
+    review itself cannot be taken.
+    """
+    known = kept.draft.review
+    if known:
+        if not _repeats(known, kept.draft, wish, viewer):
+            raise Conflict(_already(known))
+        return Decided(known, ())
+    if kept.draft.status != "waiting":
+        raise Conflict(f"Ce brouillon {CLOSED[kept.draft.status]} : il ne peut plus être relu.")
+    if kept.lock and kept.lock.account != viewer.account:
+        raise Held(kept.lock, now)
+    edit = kept.edit
+    if wish.revision is not None and wish.revision != (edit.revision if edit else 0):
+        raise Overwritten(edit)
+    review = StoredReview(
+        created=now,
+        review=review_of(kept, wish, viewer, now),
+        added=edit.added if edit else (),
+        numbers=edit.numbers if edit else {},
+    )
+    return Decided(review, events_of(review, kept, public_url))
 
 
-class Conflict(Exception):
-    """The draft is no longer waiting for this decision; the text is French."""
-
-
-def used_id() -> Conflict:
-    """The error of a review whose id is another review's."""
-    return Conflict("Cet identifiant de relecture a déjà servi pour un autre brouillon.")
-
-
-class Unacceptable(Exception):
-    """The review itself cannot be taken; the text is French and says what to change."""
-
-
-def review_of(draft: StoredDraft, wish: ReviewWish) -> ReviewRecordedData:
-    """The review that `wish` makes of `draft`.
+def review_of(kept: Kept, wish: ReviewWish, viewer: Viewer, now: datetime) -> ReviewRecordedData:
+    """The review that ``wish`` makes.
 
     Approving a changed text counts as an edit, and an edit that changes nothing as an approval.
     Raises Unacceptable when there is no text to send or a [n] names no source.
     """
-    text = draft.text if wish.final_text is None else wish.final_text.replace("\r\n", "\n")
+    draft, found = kept.draft, opened(kept)
+    text = _text(kept, wish)
     decision = _decision(draft, wish.decision, text)
-    sources = draft.ready.sources if draft.ready else ()
-    kept = used_sources(text, sources) if decision != "rejected" else ()
-    cited = _cited(draft)
-    still = tuple(p for source in kept for p in source.passage_ids if p in cited)
+    if decision != "rejected":
+        unknown_marks(text, found.sources)
+    wrong = dict.fromkeys((*(kept.edit.wrong if kept.edit else ()), *wish.wrong_passages))
+    if any(passage not in {p.passage_id for p in found.passages} for passage in wrong):
+        raise Unacceptable("Un passage dit faux n'est pas de ce brouillon.")
+    cited = cited_passages(draft)
+    used = _used(found.sources, text if decision != "rejected" else "", wrong)
     return ReviewRecordedData(
         mailbox=draft.data.mail.mailbox,
         review_id=wish.review_id or _review_id(draft, decision, text),
@@ -78,31 +100,31 @@ def review_of(draft: StoredDraft, wish: ReviewWish) -> ReviewRecordedData:
         decision=decision,
         final_text=text,
         edit_distance=Levenshtein.distance(draft.text, text),
-        reasons=wish.reasons,
-        citations_kept=still,
-        citations_dropped=tuple(p for p in cited if p not in still),
-        reviewer=wish.reviewer,
-        seconds=wish.seconds,
+        words_changed=words_changed(draft.text, text),
+        reasons=tuple(dict.fromkeys(wish.reasons)),
+        note=wish.note.strip(),
+        citations_kept=tuple(p for p in cited if p in used),
+        citations_dropped=tuple(p for p in cited if p not in used),
+        citations_added=tuple(
+            p.passage_id for p in (kept.edit.added if kept.edit else ()) if p.passage_id in used
+        ),
+        wrong_passages=tuple(wrong),
+        reviewer=viewer.pseudonym,
+        seconds=wish.seconds if wish.seconds is not None else _worked(kept, now),
     )
 
 
-def same_review(known: ReviewRecordedData, new: ReviewRecordedData) -> bool:
-    """Whether `new` repeats `known`: the same decision on the same text of the same draft."""
-    first, second = (
-        (review.draft_id, review.decision, review.final_text) for review in (known, new)
-    )
-    return first == second
-
-
-def events_of(review: ReviewRecordedData, draft: StoredDraft, time: datetime) -> tuple[Event, ...]:
+def events_of(stored: StoredReview, kept: Kept, public_url: str | None) -> tuple[Event, ...]:
     """The events that leave with the review: itself, and the reply unless it was rejected.
 
     Raises Unacceptable when one is larger than the broker takes.
     """
-    events: list[Event] = [_event(ReviewRecorded, review.review_id, draft, review, time)]
+    draft, review, time = kept.draft, stored.review, stored.created
+    events: list[Event] = [said(ReviewRecorded, review.review_id, draft, review, time)]
     if review.decision != "rejected":
-        reply = reply_of(review, draft)
-        events.append(_event(ReplyApproved, review.review_id, draft, reply, time))
+        found = opened(kept)
+        reply = reply_of(review, draft, found.sources, found.passages, public_url)
+        events.append(said(ReplyApproved, review.review_id, draft, reply, time))
     largest = max(len(event.model_dump_json().encode()) for event in events)
     if largest > EVENT_MOST:
         raise Unacceptable(
@@ -114,41 +136,33 @@ def events_of(review: ReviewRecordedData, draft: StoredDraft, time: datetime) ->
 
 def withdrawal(draft: StoredDraft, data: DraftWithdrawnData, time: datetime) -> DraftWithdrawn:
     """The event that takes an untouched draft back; one per draft, whatever the reasons."""
-    return _event(DraftWithdrawn, draft.draft_id, draft, data, time)
+    return said(DraftWithdrawn, draft.draft_id, draft, data, time)
 
 
-def reply_of(review: ReviewRecordedData, draft: StoredDraft) -> ReplyApprovedData:
-    """The reply to send: to whom, in which thread, with the references still cited."""
-    mail = draft.data.mail
-    sources = draft.ready.sources if draft.ready else ()
-    return ReplyApprovedData(
-        mailbox=mail.mailbox,
-        reply_id=stable_id("reply", str(review.review_id)),
-        mail_id=mail.mail_id,
-        draft_id=draft.draft_id,
-        recipients=(mail.reply_to or mail.sender,),
-        subject=_reply_subject(mail),
-        in_reply_to=mail.message_id,
-        thread_references=_thread(mail),
-        text=review.final_text,
-        references=tuple(
-            _reference(source, draft) for source in used_sources(review.final_text, sources)
-        ),
+def said(kind: type[E], parent: UUID, draft: StoredDraft, data: Frozen, time: datetime) -> E:
+    """An event about ``draft``; ``parent`` gives it its id."""
+    return kind.make(
+        source=SERVICE,
+        subject=str(draft.data.mail.mail_id),
+        time=time,
+        data=data,
+        id=derived_id(parent, kind.TYPE),
+        traceparent=draft.traceparent,
     )
 
 
-def used_sources(text: str, sources: tuple[Source, ...]) -> tuple[Source, ...]:
-    """The sources whose [n] stands in `text`, by number; raises Unacceptable for an unknown n."""
-    numbers = {int(n) for marks in _MARK.findall(text) for n in marks.split(",")}
-    unknown = numbers - {source.number for source in sources}
-    if unknown:
-        names = ", ".join(f"[{number}]" for number in sorted(unknown))
-        known = ", ".join(f"[{source.number}]" for source in sources) or "aucune"
-        raise Unacceptable(
-            f"Le texte renvoie à {names}, qui n'est pas une source de ce brouillon"
-            f" (sources : {known})."
-        )
-    return tuple(source for source in sources if source.number in numbers)
+def cited_passages(draft: StoredDraft) -> tuple[UUID, ...]:
+    """The passages that the draft as generate wrote it cites, each once."""
+    parts = draft.ready.parts if draft.ready else ()
+    return tuple(dict.fromkeys(passage for part in parts for passage in part.citations))
+
+
+def _text(kept: Kept, wish: ReviewWish) -> str:
+    """What is decided on: the text of the wish, else what was typed, else the draft."""
+    if wish.final_text is not None:
+        return wish.final_text.replace("\r\n", "\n")
+    typed = kept.edit and wish.decision != "rejected"
+    return kept.edit.text if kept.edit and typed else kept.draft.text
 
 
 def _decision(draft: StoredDraft, wished: Decision, text: str) -> Decision:
@@ -159,43 +173,35 @@ def _decision(draft: StoredDraft, wished: Decision, text: str) -> Decision:
     return "approved" if text.strip() == draft.text.strip() else "edited"
 
 
+def _used(sources: tuple[Source, ...], text: str, wrong: Collection[UUID]) -> set[UUID]:
+    """The passages of the sources that ``text`` cites, but for those called wrong."""
+    numbers = marks(text)
+    found = {p for source in sources if source.number in numbers for p in source.passage_ids}
+    return found - set(wrong)
+
+
+def _worked(kept: Kept, now: datetime) -> float | None:
+    """Seconds since the agent opened the draft; None when nobody did."""
+    return max(0.0, (now - kept.since).total_seconds()) if kept.since else None
+
+
 def _review_id(draft: StoredDraft, decision: Decision, text: str) -> UUID:
     return stable_id("review", str(draft.draft_id), decision, sha256(text.encode()))
 
 
-def _cited(draft: StoredDraft) -> tuple[UUID, ...]:
-    parts = draft.ready.parts if draft.ready else ()
-    return tuple(dict.fromkeys(passage for part in parts for passage in part.citations))
+def _repeats(known: StoredReview, draft: StoredDraft, wish: ReviewWish, viewer: Viewer) -> bool:
+    """Whether ``wish`` asks again for the review that is ``known``."""
+    data = known.review
+    if data.decision == "unused" or (data.decision == "rejected") != (wish.decision == "rejected"):
+        return False
+    if wish.final_text is not None:
+        return wish.final_text.replace("\r\n", "\n") == data.final_text
+    return data.final_text == draft.text or data.reviewer == viewer.pseudonym
 
 
-def _reference(source: Source, draft: StoredDraft) -> Reference:
-    audiences = {p.audience for p in draft.data.passages if p.passage_id in source.passage_ids}
-    # A source that is not public is named without a link that its reader could not open.
-    return Reference(
-        number=source.number,
-        title=source.title,
-        url=source.url if audiences == {"public"} else None,
-        page=source.page,
-        heading=source.heading_path[-1] if source.heading_path else None,
-    )
-
-
-def _reply_subject(mail: MailBlock) -> str:
-    known = _REPLY_PREFIX.match(mail.subject)
-    return (mail.subject if known else f"Re: {mail.subject}".rstrip())[:SUBJECT_MOST]
-
-
-def _thread(mail: MailBlock) -> tuple[str, ...]:
-    own = (mail.message_id,) if mail.message_id else ()
-    return (*mail.references, *own)[-THREAD_MOST:]
-
-
-def _event(kind: type[E], parent: UUID, draft: StoredDraft, data: Frozen, time: datetime) -> E:
-    return kind.make(
-        source=SERVICE,
-        subject=str(draft.data.mail.mail_id),
-        time=time,
-        data=data,
-        id=derived_id(parent, kind.TYPE),
-        traceparent=draft.traceparent,
+def _already(known: StoredReview) -> str:
+    when = known.created.strftime("%d/%m/%Y à %H:%M UTC")
+    return (
+        f"Ce brouillon {CLOSED[known.review.decision]} le {when} : cette décision ne peut plus"
+        " être changée."
     )

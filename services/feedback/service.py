@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from services.feedback.access import Viewer
+from services.feedback.edits import Kept
+from services.feedback.errors import NotFound, no_draft
 from services.feedback.records import (
     DocumentState,
     DraftSummary,
     Figures,
+    IndexedVersion,
     MailOutcome,
     RegenerateWish,
     RequestedDraft,
@@ -19,22 +23,17 @@ from services.feedback.records import (
     StoredDraft,
     StoredReview,
     document_state,
+    indexed_version,
     stored,
 )
 from services.feedback.regenerating import request_of
 from services.feedback.reviewing import (
-    Conflict,
-    NotFound,
-    events_of,
-    no_draft,
-    review_of,
-    same_review,
-    used_id,
+    Decided,
+    decide,
     withdrawal,
 )
 from shared.clock import Clock
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
-from shared.envelope import Event
 from shared.events import (
     DraftDeclined,
     DraftReady,
@@ -47,7 +46,7 @@ from shared.events import (
 )
 from shared.records import MailBlock
 
-Why = Literal["newer-mail", "document-removed", "other-approved"]
+Why = Literal["newer-mail", "document-removed", "other-approved", "already-answered"]
 Withdraw = Callable[[StoredDraft, Why], DraftWithdrawn]
 """The event that says a draft is withdrawn, and why."""
 Ask = Callable[[StoredDraft, int], DraftRequested]
@@ -70,10 +69,15 @@ class Drafts(Protocol):
 
     async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
         """Keep a draft and its mail; one that is overtaken by a newer mail of its thread, by the
-        removal of a cited document or by the approval of another is withdrawn at once."""
+        removal of a cited document or by a reply is withdrawn at once, one whose documents have
+        newer versions is flagged."""
 
-    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
-        """Keep the newest state of a document; its removal withdraws waiting drafts citing it."""
+    async def save_document(
+        self, document: DocumentState, withdraw: Withdraw, version: IndexedVersion | None = None
+    ) -> None:
+        """Keep the newest state of a document and, of one that was indexed, the ``version``.
+
+        Its removal withdraws the waiting drafts that cite it, a newer version flags them."""
 
     async def drafts(
         self,
@@ -98,13 +102,19 @@ class Drafts(Protocol):
         """Counts of what is kept; of the outbox whoever asks."""
 
     async def add_review(
-        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
-    ) -> StoredReview | None:
-        """Record `review` of a waiting draft with its events; None when it was recorded now.
+        self,
+        viewer: Viewer,
+        draft_id: UUID,
+        now: datetime,
+        decision: Callable[[Kept], Decided],
+        withdraw: Withdraw,
+    ) -> Decided:
+        """Record what ``decision`` makes of the draft as it is kept, with its events.
 
-        An approval withdraws the other waiting drafts of the mail, which gets one reply. Else
-        nothing changes and the review that is already there is given. Raises Conflict when the
-        draft was withdrawn or the review's id is another's, NotFound when there is no such draft.
+        Nobody changes the draft meanwhile. What was typed is forgotten and the lock given back; an
+        approval leaves a reply and withdraws the other waiting drafts of the mail, which gets one.
+        A decision without events changes nothing. Raises NotFound when there is no such draft,
+        Conflict when the review's id is another's, and what ``decision`` raises.
         """
 
     async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
@@ -113,14 +123,19 @@ class Drafts(Protocol):
         Raises Conflict when the draft no longer waits, NotFound when there is no such draft.
         """
 
-    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
-        """The review with this id."""
-
 
 class FeedbackService:
-    """The use cases of feedback; `said` is called after events entered the outbox."""
+    """The use cases of feedback; `said` is called after events entered the outbox, `public_url` is
+    where readers of replies reach the pages of sources."""
 
-    def __init__(self, drafts: Drafts, clock: Clock, said: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        drafts: Drafts,
+        clock: Clock,
+        said: Callable[[], None],
+        public_url: str | None = None,
+    ) -> None:
+        self._public_url = public_url
         self._drafts = drafts
         self._clock = clock
         self._said = said
@@ -145,7 +160,9 @@ class FeedbackService:
         """A document became searchable, was refused, or went away."""
         if isinstance(event, DocumentIndexed) and not event.data.live:
             return
-        await self._drafts.save_document(document_state(event), self._withdraw)
+        await self._drafts.save_document(
+            document_state(event), self._withdraw, indexed_version(event)
+        )
         self._said()
 
     async def list_drafts(
@@ -186,22 +203,20 @@ class FeedbackService:
     async def review(self, viewer: Viewer, draft_id: UUID, wish: ReviewWish) -> StoredReview:
         """Record an agent's decision; a repetition gives the review already recorded.
 
-        Raises NotFound, Unacceptable, or Conflict when another decision was taken before.
+        Raises NotFound, Unacceptable, or Conflict when another decision was taken before, another
+        agent works on the draft, or the text was changed since ``wish.revision``.
         """
-        draft = await self.get_draft(viewer, draft_id)
-        new = StoredReview(created=self._clock(), review=review_of(draft, wish))
-        known = await self._drafts.review(viewer, new.review.review_id)
-        if known is None:
-            events = events_of(new.review, draft, new.created)
-            known = await self._drafts.add_review(viewer, new, events, self._withdraw)
-        if known is None:
+        now = self._clock()
+        decided = await self._drafts.add_review(
+            viewer,
+            draft_id,
+            now,
+            lambda kept: decide(kept, wish, viewer, now, self._public_url),
+            self._withdraw,
+        )
+        if decided.events:
             self._said()
-            return new
-        if known.review.draft_id != draft_id:
-            raise used_id()
-        if not same_review(known.review, new.review):
-            raise Conflict(_already(known))
-        return known
+        return decided.review
 
     async def regenerate(
         self, viewer: Viewer, draft_id: UUID, wish: RegenerateWish
@@ -236,14 +251,6 @@ class FeedbackService:
 _WITHDRAWN: dict[Why, str] = {
     "newer-mail": "Un message plus récent de la même conversation est arrivé.",
     "document-removed": "Un document cité par ce brouillon a été retiré.",
+    "already-answered": "Une réponse à cet e-mail est déjà partie.",
     "other-approved": "Un autre brouillon du même e-mail a été approuvé.",
 }
-_DECIDED = {"approved": "approuvé", "edited": "corrigé puis approuvé", "rejected": "rejeté"}
-
-
-def _already(known: StoredReview) -> str:
-    when = known.created.strftime("%d/%m/%Y à %H:%M UTC")
-    return (
-        f"Ce brouillon a déjà été {_DECIDED[known.review.decision]} par {known.review.reviewer} "
-        f"le {when} : cette décision ne peut plus être changée."
-    )

@@ -15,8 +15,8 @@ import pytest
 
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.text import storable
-from services.feedback.records import RegenerateWish, ReviewWish, StoredDraft, StoredReview
-from services.feedback.reviewing import Conflict, NotFound, review_of
+from services.feedback.records import RegenerateWish, ReviewWish, StoredDraft
+from services.feedback.reviewing import Conflict, NotFound
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.delivery import Invalid, Unavailable
@@ -228,7 +228,7 @@ async def test_old_news_of_a_document_change_nothing(
 
 async def test_a_review_leaves_with_its_events_once(store: Store, service: FeedbackService) -> None:
     await service.record_draft(of(DraftReady))
-    wish = ReviewWish(decision="approved", reviewer="agent-7f")
+    wish = ReviewWish(decision="approved")
     first = await service.review(AGENT, samples.DRAFT, wish)
     again = await service.review(AGENT, samples.DRAFT, wish)
     assert first == again
@@ -243,10 +243,7 @@ async def test_a_review_leaves_with_its_events_once(store: Store, service: Feedb
 
 async def test_two_agents_at_once_one_wins(store: Store, service: FeedbackService) -> None:
     await service.record_draft(of(DraftReady))
-    wishes = [
-        ReviewWish(decision="edited", final_text=f"Réponse {n}", reviewer=f"agent-{n}")
-        for n in range(4)
-    ]
+    wishes = [ReviewWish(decision="edited", final_text=f"Réponse {n}") for n in range(4)]
     results = await asyncio.gather(
         *(service.review(AGENT, samples.DRAFT, wish) for wish in wishes), return_exceptions=True
     )
@@ -411,19 +408,17 @@ async def test_the_store_itself_refuses_writes_to_another_mailbox(
     store: Store, service: FeedbackService
 ) -> None:
     await service.record_draft(of(DraftReady))
-    review = await _review_of(store)
 
     def unused(*_: Any) -> Any:
         raise AssertionError("nothing is to be said")
 
     with pytest.raises(NotFound):
-        await store.add_review(ELSEWHERE, review, (), unused)
+        await store.add_review(ELSEWHERE, samples.DRAFT, samples.AT, unused, unused)
     with pytest.raises(NotFound):
         await store.add_request(ELSEWHERE, samples.DRAFT, unused)
     assert (await draft_of(store, samples.DRAFT)).status == "waiting"
-    assert await store.add_review(AGENT, review, (), unused) is None
-    assert await store.review(AGENT, review.review.review_id) == review
-    assert await store.review(ELSEWHERE, review.review.review_id) is None
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
+    assert (await draft_of(store, samples.DRAFT)).status == "approved"
 
 
 async def test_the_id_of_another_mailboxs_review_is_refused(
@@ -455,13 +450,6 @@ async def test_a_removed_document_keeps_its_audience(
     assert await store.documents(AGENT, 10) == []
     (document,) = await store.documents(ELSEWHERE, 10)
     assert (document.state, document.title) == ("removed", samples.BLOCK.title)
-
-
-async def _review_of(store: Store) -> StoredReview:
-    draft = await draft_of(store, samples.DRAFT)
-    return StoredReview(
-        created=samples.AT, review=review_of(draft, ReviewWish(decision="approved"))
-    )
 
 
 async def test_pages_of_drafts(store: Store, service: FeedbackService) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.feedback.access import Viewer
+from services.feedback.edits import Kept
+from services.feedback.errors import no_draft, used_id
 from services.feedback.outbox import Say, say_one
 from services.feedback.records import (
     EXCERPT_CHARS,
     DocumentState,
     DraftSummary,
     Figures,
+    IndexedVersion,
     MailOutcome,
     Status,
     StoredDraft,
-    StoredReview,
 )
 from services.feedback.regenerating import still_open
-from services.feedback.reviewing import Conflict, no_draft, used_id
+from services.feedback.reviewing import Decided
 from services.feedback.service import Ask, Why, Withdraw
 from shared.envelope import Event
 from shared.events import DraftRequested, MailSkippedData
@@ -34,6 +37,7 @@ class MemoryDrafts:
         self._accepted: dict[UUID, MailBlock] = {}
         self._drafts: dict[UUID, StoredDraft] = {}
         self._documents: dict[UUID, DocumentState] = {}
+        self._versions: dict[UUID, list[IndexedVersion]] = {}
         self._requests: dict[UUID, int] = {}
         self._outbox: dict[UUID, Event] = {}
         self._said: set[UUID] = set()
@@ -77,6 +81,7 @@ class MemoryDrafts:
         if draft.draft_id in self._drafts:
             return
         self._drafts[draft.draft_id] = draft
+        self._flag(draft)
         self._decide(draft)
         if any(_is_older(mail, other) for other in self._accepted.values()):
             self._take_back(draft, "newer-mail", withdraw)
@@ -85,7 +90,13 @@ class MemoryDrafts:
         elif any(other.status in ("approved", "edited") for other in self._of_same_mail(draft)):
             self._take_back(draft, "other-approved", withdraw)
 
-    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
+    async def save_document(
+        self, document: DocumentState, withdraw: Withdraw, version: IndexedVersion | None = None
+    ) -> None:
+        if version:
+            self._versions.setdefault(document.document_id, []).append(version)
+            for draft in list(self._drafts.values()):
+                self._flag(draft)
         known = self._documents.get(document.document_id)
         if known is not None and not _supersedes(document, known):
             return
@@ -143,33 +154,32 @@ class MemoryDrafts:
             refused=len(self._refused),
         )
 
-    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
-        return self._review(review_id, self._seen(viewer))
-
-    def _review(self, review_id: UUID, drafts: Iterable[StoredDraft]) -> StoredReview | None:
-        found = (draft.review for draft in drafts if draft.review)
-        return next((review for review in found if review.review.review_id == review_id), None)
-
     async def add_review(
-        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
-    ) -> StoredReview | None:
-        draft = await self._found(viewer, review.review.draft_id)
-        if draft.review:
-            return draft.review
-        if draft.status == "withdrawn":
-            raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
-        if self._review(review.review.review_id, self._drafts.values()):
+        self,
+        viewer: Viewer,
+        draft_id: UUID,
+        now: datetime,
+        decision: Callable[[Kept], Decided],
+        withdraw: Withdraw,
+    ) -> Decided:
+        draft = await self._found(viewer, draft_id)
+        decided = decision(Kept(draft=draft))
+        if not decided.events:
+            return decided
+        review = decided.review.review
+        known = (d.review.review.review_id for d in self._drafts.values() if d.review)
+        if review.review_id in known:
             raise used_id()
-        self._drafts[draft.draft_id] = draft.model_copy(
-            update={"review": review, "status": review.review.decision}
+        self._drafts[draft_id] = draft.model_copy(
+            update={"review": decided.review, "status": review.decision}
         )
-        for event in events:
+        for event in decided.events:
             self._outbox.setdefault(event.id, event)
-        if review.review.decision != "rejected":
+        if review.decision != "rejected":
             for other in self._of_same_mail(draft):
                 if other.status == "waiting":
                     self._take_back(other, "other-approved", withdraw)
-        return None
+        return decided
 
     async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
         draft = await self._found(viewer, draft_id)
@@ -220,6 +230,18 @@ class MemoryDrafts:
         self._drafts[draft.draft_id] = draft.model_copy(update=change)
         self._outbox.setdefault(event.id, event)
 
+    def _flag(self, draft: StoredDraft) -> None:
+        changed = tuple(
+            source.document_id
+            for source in (draft.ready.sources if draft.ready else ())
+            for known in self._versions.get(source.document_id, ())
+            if known.block.version.is_after(source.version)
+            and known.block.version.sha256 != source.version.sha256
+        )
+        if draft.status == "waiting" and changed:
+            found = self._drafts[draft.draft_id].model_copy(update={"outdated": changed})
+            self._drafts[draft.draft_id] = found
+
     def _is_removed(self, document_id: UUID) -> bool:
         known = self._documents.get(document_id)
         return known is not None and known.state == "removed"
@@ -244,6 +266,7 @@ def summary(draft: StoredDraft) -> DraftSummary:
         evidence=data.evidence,
         engine=data.engine,
         created=draft.created,
+        outdated=draft.outdated,
     )
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from services.feedback.access import Viewer
-from services.feedback.adapters import rows, sql, write
-from services.feedback.adapters.text import clean, storable
+from services.feedback.adapters import audit, edits, rows, sql, write
+from services.feedback.adapters.text import clean
+from services.feedback.edits import Kept
 from services.feedback.outbox import Say, say_one
 from services.feedback.records import (
     DocumentState,
     DraftSummary,
     Figures,
+    IndexedVersion,
     MailOutcome,
     Status,
     StoredDraft,
-    StoredReview,
 )
 from services.feedback.regenerating import still_open
-from services.feedback.reviewing import Conflict, used_id
+from services.feedback.reviewing import Decided
 from services.feedback.service import Ask, Withdraw
 from shared.delivery import Unavailable
-from shared.envelope import Event
-from shared.events import DraftRequested, MailSkippedData
+from shared.events import DraftRequested, MailSkippedData, ReplyApproved
 from shared.postgres import transaction
 from shared.records import MailBlock
 
@@ -62,6 +63,7 @@ class PostgresDrafts:
                 skipped.received,
                 skipped.reason,
                 clean(skipped.detail),
+                skipped.raw_key,
             )
 
     async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
@@ -83,7 +85,9 @@ class PostgresDrafts:
             if why:
                 await write.take_back(db, draft, why, withdraw)
 
-    async def save_document(self, document: DocumentState, withdraw: Withdraw) -> None:
+    async def save_document(
+        self, document: DocumentState, withdraw: Withdraw, version: IndexedVersion | None = None
+    ) -> None:
         values = (clean(v) if isinstance(v, str) else v for v in dict(document).values())
         async with transaction(self._pool) as db:
             await db.execute(
@@ -91,6 +95,8 @@ class PostgresDrafts:
                 document.document_id,
             )
             state = await db.fetchval(sql.PUT_DOCUMENT, *values)
+            if version:
+                await write.put_version(db, version)
             if state != "removed":
                 return
             found = await db.fetch(
@@ -140,42 +146,36 @@ class PostgresDrafts:
                 refused=await db.fetchval(
                     "select count(*) from feedback.outbox where refused is not null"
                 ),
+                unmatched=await write.unmatched(db, mailboxes),
             )
-
-    async def review(self, viewer: Viewer, review_id: UUID) -> StoredReview | None:
-        async with transaction(self._pool) as db:
-            row = await db.fetchrow(sql.ONE_REVIEW, review_id, viewer.mailbox_list)
-        return rows.review(row["created"], row["data"]) if row else None
 
     async def add_review(
-        self, viewer: Viewer, review: StoredReview, events: Sequence[Event], withdraw: Withdraw
-    ) -> StoredReview | None:
-        data = review.review
+        self,
+        viewer: Viewer,
+        draft_id: UUID,
+        now: datetime,
+        decision: Callable[[Kept], Decided],
+        withdraw: Withdraw,
+    ) -> Decided:
         async with transaction(self._pool) as db:
-            drafts = await write.of_same_mail(db, viewer, data.draft_id)
-            draft = drafts.pop(data.draft_id)
-            if draft.review:
-                return draft.review
-            if draft.status == "withdrawn":
-                raise Conflict("Ce brouillon a été retiré : il ne peut plus être relu.")
-            new = await db.fetchval(
-                "insert into feedback.reviews values ($1, $2, $3, $4, $5::jsonb)"
-                " on conflict (review_id) do nothing returning true",
-                data.review_id,
-                data.draft_id,
-                data.decision,
-                review.created,
-                storable(data.model_dump_json()),
-            )
-            if not new:
-                raise used_id()
-            await write.set_status(db, data.draft_id, data.decision, "")
-            for event in events:
+            drafts = await write.of_same_mail(db, viewer, draft_id)
+            draft = drafts.pop(draft_id)
+            decided = decision(await edits.kept(db, viewer, draft, now))
+            if not decided.events:
+                return decided
+            data = decided.review.review
+            await write.put_review(db, decided.review)
+            await edits.forget(db, draft_id)
+            for event in decided.events:
                 await write.put_event(db, event)
+                if isinstance(event, ReplyApproved):
+                    await write.put_approved(db, event.data, now)
             for other in drafts.values() if data.decision != "rejected" else ():
                 if other.status == "waiting":
                     await write.take_back(db, other, "other-approved", withdraw)
-        return None
+            what = f"draft.{data.decision}"
+            await audit.put(db, viewer, what, f"draft:{draft_id}", data.mailbox)
+        return decided
 
     async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
         async with transaction(self._pool) as db:
@@ -184,6 +184,8 @@ class PostgresDrafts:
             number = await db.fetchval(sql.NEXT_REQUEST, draft.data.mail.mail_id)
             event = ask(draft, number)
             await write.put_event(db, event)
+            mailbox = draft.data.mail.mailbox
+            await audit.put(db, viewer, "draft.regenerate", f"draft:{draft_id}", mailbox)
         return event
 
     async def relay(self, say: Say, limit: int) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+from pydantic import TypeAdapter
 
+from services.feedback.adapters.text import storable
 from services.feedback.records import (
     EXCERPT_CHARS,
     DocumentState,
@@ -15,7 +18,10 @@ from services.feedback.records import (
     StoredReview,
 )
 from shared.events import DraftDeclinedData, DraftReadyData, ReviewRecordedData
-from shared.records import Address
+from shared.records import Address, Passage
+
+_PASSAGES = TypeAdapter(tuple[Passage, ...])
+_NUMBERS = TypeAdapter(dict[UUID, int])
 
 
 def draft(row: asyncpg.Record) -> StoredDraft:
@@ -28,20 +34,46 @@ def draft(row: asyncpg.Record) -> StoredDraft:
         status_detail=row["status_detail"],
         created=row["created"],
         traceparent=row["traceparent"],
+        outdated=tuple(row["outdated"]),
         ready=DraftReadyData.model_validate_json(row["data"]) if ready else None,
         declined=None if ready else DraftDeclinedData.model_validate_json(row["data"]),
-        review=review(row["reviewed"], row["review"]) if row["review"] else None,
+        review=_review(row) if row["review"] else None,
     )
 
 
-def review(created: Any, data: str) -> StoredReview:
-    """A review's columns."""
-    return StoredReview(created=created, review=ReviewRecordedData.model_validate_json(data))
+def _review(row: asyncpg.Record) -> StoredReview:
+    return StoredReview(
+        created=row["reviewed"],
+        review=ReviewRecordedData.model_validate_json(row["review"]),
+        added=passages(row["added"]),
+        numbers=numbers(row["numbers"]),
+    )
+
+
+def passages(json: str) -> tuple[Passage, ...]:
+    """A column of passages that an agent added."""
+    return _PASSAGES.validate_json(json)
+
+
+def passages_json(added: tuple[Passage, ...]) -> str:
+    """The column of `passages`."""
+    return storable(_PASSAGES.dump_json(added).decode())
+
+
+def numbers(json: str) -> dict[UUID, int]:
+    """A column of the [n] of added documents."""
+    return _NUMBERS.validate_json(json)
+
+
+def numbers_json(given: dict[UUID, int]) -> str:
+    """The column of `numbers`."""
+    return _NUMBERS.dump_json(given).decode()
 
 
 def summary(row: asyncpg.Record) -> DraftSummary:
     """A row of sql.SUMMARY."""
     values = dict(row)
+    values["outdated"] = tuple(values["outdated"])
     values["excerpt"] = " ".join(values.pop("text").split())[:EXCERPT_CHARS]
     return DraftSummary(sender=_sender(values), **values)
 

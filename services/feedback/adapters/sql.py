@@ -1,13 +1,13 @@
 """The statements over the schema `feedback`; its tables are in deploy/migrations/feedback."""
 
 DRAFT = """
-select d.draft_id, d.outcome, d.status, d.status_detail, d.created, d.traceparent, d.data,
-       r.created as reviewed, r.data as review
+select d.draft_id, d.outcome, d.status, d.status_detail, d.created, d.traceparent, d.outdated,
+       d.data, r.created as reviewed, r.data as review, r.added, r.numbers
 from feedback.drafts d left join feedback.reviews r using (draft_id)
 """
 SUMMARY = """
 select d.draft_id, d.mail_id, d.mailbox, d.request_id, d.outcome, d.status, d.status_detail,
-       d.evidence, d.engine, d.created, left(d.text, 1000) as text,
+       d.evidence, d.engine, d.created, d.outdated, left(d.text, 1000) as text,
        m.subject, m.sender, m.sender_name, m.received
 from feedback.drafts d join feedback.mails m using (mail_id)
 """
@@ -25,20 +25,17 @@ from feedback.documents
 # Of the viewer's mailboxes or audiences; null stands for all.
 ONE_DRAFT = f"{DRAFT} where d.draft_id = $1 and ($2::text[] is null or d.mailbox = any($2))"
 ONE_OUTCOME = f"{OUTCOME} where mail_id = $1 and ($2::text[] is null or mailbox = any($2))"
-ONE_REVIEW = """
-select r.created, r.data from feedback.reviews r join feedback.drafts d using (draft_id)
-where r.review_id = $1 and ($2::text[] is null or d.mailbox = any($2))
-"""
 DOCUMENTS = f"""{DOCUMENT} where $2::text[] is null or audience = any($2)
 order by submitted desc, document_id limit $1
 """
 
 PUT_MAIL = """
 insert into feedback.mails as m (mail_id, mailbox, thread_id, message_id, sender, sender_name,
-    subject, received, accepted, outcome, block)
-values ($1, $2, $3, $4, $5, $6, $7, $8, true, 'pending', $9::jsonb)
+    subject, received, accepted, outcome, block, category, language, raw_key)
+values ($1, $2, $3, $4, $5, $6, $7, $8, true, 'pending', $9::jsonb, $10, $11, $12)
 on conflict (mail_id) do update set accepted = true, thread_id = excluded.thread_id,
-    block = excluded.block,
+    block = excluded.block, category = excluded.category, language = excluded.language,
+    raw_key = excluded.raw_key,
     outcome = case when m.reason = 'duplicate' then 'pending' else m.outcome end,
     detail = case when m.reason = 'duplicate' then '' else m.detail end,
     decided = case when m.reason = 'duplicate' then null else m.decided end,
@@ -46,14 +43,14 @@ on conflict (mail_id) do update set accepted = true, thread_id = excluded.thread
 """
 PUT_SKIPPED = """
 insert into feedback.mails (mail_id, mailbox, message_id, sender, sender_name, subject, received,
-    outcome, reason, detail, decided)
-values ($1, $2, $3, $4, $5, $6, $7, 'skipped', $8, $9, $7)
+    outcome, reason, detail, decided, raw_key)
+values ($1, $2, $3, $4, $5, $6, $7, 'skipped', $8, $9, $7, $10)
 on conflict (mail_id) do nothing
 """
 PUT_DRAFT = """
 insert into feedback.drafts (draft_id, mail_id, mailbox, outcome, status, request_id, text,
-    evidence, engine, created, cited, traceparent, data)
-values ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
+    evidence, engine, created, cited, traceparent, data, category, pipeline)
+values ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14)
 on conflict (draft_id) do nothing returning draft_id
 """
 # Another draft that is declined does not hide the one that is there.
@@ -93,6 +90,8 @@ select case
                  and state = 'removed') then 'document-removed'
     when exists (select from feedback.drafts where mail_id = $2
                  and status in ('approved', 'edited')) then 'other-approved'
+    when exists (select from feedback.replies where mail_id = $2 and state = 'sent')
+        then 'already-answered'
 end
 """
 PUT_DOCUMENT = """
@@ -127,4 +126,35 @@ order by d.created desc, d.draft_id desc limit $3
 WAITING_CITING = f"""
 {DRAFT} where d.status = 'waiting' and d.cited @> array[$1::uuid]
 order by d.draft_id for update of d
+"""
+PUT_VERSION = """
+insert into feedback.document_versions (document_id, submitted, sha256, collection, name, title,
+    url, audience, media_type, size, original_key, text_key, chunks, indexed)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+on conflict (document_id, submitted, sha256) do nothing
+"""
+# Of a waiting draft, or of all that cite a document: those of its documents that changed since.
+FLAG_OUTDATED = """
+with held as (
+    select draft_id, data -> 'sources' as sources from feedback.drafts
+    where status = 'waiting' and (draft_id = $1 or cited @> array[$2::uuid])
+    order by draft_id for update),
+changed as (
+    select h.draft_id, array_agg(distinct v.document_id) as documents
+    from held h, jsonb_array_elements(h.sources) s, feedback.document_versions v
+    where v.document_id = (s ->> 'document_id')::uuid and v.sha256 <> s #>> '{version,sha256}'
+      and v.submitted > (s #>> '{version,submitted}')::timestamptz
+    group by 1)
+update feedback.drafts d set outdated = c.documents
+from changed c where d.draft_id = c.draft_id and d.outdated <> c.documents
+"""
+PUT_REVIEW = """
+insert into feedback.reviews (review_id, draft_id, decision, created, data, mailbox, edit_distance,
+    words_changed, reasons, reviewer, seconds, added, numbers)
+values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb)
+on conflict (review_id) do nothing returning true
+"""
+PUT_APPROVED = """
+insert into feedback.replies (reply_id, mail_id, draft_id, mailbox, state, approved, data)
+values ($1, $2, $3, $4, 'approved', $5, $6::jsonb) on conflict (reply_id) do nothing
 """

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.feedback.access import Viewer
 from services.feedback.adapters import rows, sql
 from services.feedback.adapters.text import clean, storable
-from services.feedback.records import Status, StoredDraft
-from services.feedback.reviewing import no_draft
+from services.feedback.errors import no_draft, used_id
+from services.feedback.records import IndexedVersion, Status, StoredDraft, StoredReview
 from services.feedback.service import Why, Withdraw
 from shared.envelope import Event
+from shared.events import ReplyApprovedData
 from shared.postgres import Connection
 from shared.records import MailBlock
 
@@ -33,6 +35,9 @@ async def put_mail(db: Connection, mail: MailBlock, withdraw: Withdraw) -> None:
         clean(mail.subject),
         mail.received,
         storable(mail.model_dump_json()),
+        clean(mail.category) if mail.category else None,
+        clean(mail.language),
+        mail.raw_key,
     )
     for row in await db.fetch(sql.OLDER_WAITING, mail.thread_id, mail.mail_id, mail.received):
         await take_back(db, rows.draft(row), "newer-mail", withdraw)
@@ -56,6 +61,8 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
         cited,
         draft.traceparent,
         storable(data.model_dump_json()),
+        data.mail.category,
+        pipeline(draft),
     )
     if not new:
         return False
@@ -75,6 +82,7 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
         clean(declined.detail) if declined else "",
         draft.created,
     )
+    await db.execute(sql.FLAG_OUTDATED, draft.draft_id, None)
     return True
 
 
@@ -115,6 +123,66 @@ async def put_event(db: Connection, event: Event) -> None:
     await db.execute(sql.PUT_EVENT, event.id, event.type, clean(storable(event.model_dump_json())))
 
 
+async def put_review(db: Connection, stored: StoredReview) -> None:
+    """Record a review and where its draft stands; raises Conflict for an id of another's."""
+    data = stored.review
+    new = await db.fetchval(
+        sql.PUT_REVIEW,
+        data.review_id,
+        data.draft_id,
+        data.decision,
+        stored.created,
+        storable(data.model_dump_json()),
+        data.mailbox,
+        data.edit_distance,
+        data.words_changed,
+        list(data.reasons),
+        data.reviewer,
+        data.seconds,
+        rows.passages_json(stored.added),
+        rows.numbers_json(stored.numbers),
+    )
+    if not new:
+        raise used_id()
+    await set_status(db, data.draft_id, data.decision, "")
+
+
+async def put_approved(db: Connection, reply: ReplyApprovedData, approved: datetime) -> None:
+    """The reply waits for the mail system's word."""
+    await db.execute(
+        sql.PUT_APPROVED,
+        reply.reply_id,
+        reply.mail_id,
+        reply.draft_id,
+        reply.mailbox,
+        approved,
+        storable(reply.model_dump_json()),
+    )
+
+
+async def put_version(db: Connection, version: IndexedVersion) -> None:
+    """Remember a searchable version and flag the waiting drafts that cite an older one."""
+    block = version.block
+    await db.execute(
+        sql.PUT_VERSION,
+        block.document_id,
+        block.version.submitted,
+        block.version.sha256,
+        block.collection,
+        clean(block.name),
+        clean(block.title),
+        clean(block.url) if block.url else None,
+        block.audience,
+        clean(block.media_type),
+        block.size,
+        block.original_key,
+        block.text_key,
+        version.chunks,
+        version.indexed,
+    )
+    await db.execute(sql.FLAG_OUTDATED, None, block.document_id)
+
+
 async def counts(
     db: Connection, table: str, column: str, within: str, allowed: list[str] | None
 ) -> dict[Any, int]:
@@ -125,6 +193,22 @@ async def counts(
         allowed,
     )
     return {row["name"]: row["n"] for row in found}
+
+
+async def unmatched(db: Connection, mailboxes: list[str] | None) -> int:
+    """Words of mail systems on e-mails of `mailboxes` (None: any) that nobody heard of."""
+    found: int = await db.fetchval(
+        "select count(*) from feedback.unmatched where $1::text[] is null or mailbox = any($1)",
+        mailboxes,
+    )
+    return found
+
+
+def pipeline(draft: StoredDraft) -> str:
+    """What made the draft, as the figures name it."""
+    prints = draft.data.fingerprints
+    told = (prints.model, prints.prompt, prints.embedding, prints.retrieval)
+    return clean(" · ".join(told))
 
 
 def cited_documents(draft: StoredDraft) -> list[UUID]:

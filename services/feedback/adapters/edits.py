@@ -1,0 +1,158 @@
+"""Edits and locks in PostgreSQL; each method is one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.feedback.access import Viewer
+from services.feedback.adapters import audit, rows, sql
+from services.feedback.adapters.text import clean
+from services.feedback.editing import Change
+from services.feedback.edits import Edit, Held, Hold, Kept, Lock, still_waiting, untouched
+from services.feedback.records import StoredDraft
+from shared.postgres import Connection, Pool, transaction
+
+# A draft first, then its lock, then its edit: whoever takes them takes them in this order.
+_DRAFT_FOR_UPDATE = f"{sql.ONE_DRAFT} for update of d"
+_HOLD = """
+insert into feedback.locks as l (draft_id, account, name, since, expires)
+values ($1, $2, $3, $4, $5)
+on conflict (draft_id) do update set account = excluded.account, name = excluded.name,
+    expires = excluded.expires,
+    since = case when l.account = excluded.account and l.expires > $4 then l.since
+                 else excluded.since end
+where $6 or l.account = excluded.account or l.expires <= $4
+returning draft_id
+"""
+_PUT_EDIT = """
+insert into feedback.edits (draft_id, account, text, added, numbers, wrong, revision, updated)
+values ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7, $8)
+on conflict (draft_id) do update set account = excluded.account, text = excluded.text,
+    added = excluded.added, numbers = excluded.numbers, wrong = excluded.wrong,
+    revision = excluded.revision, updated = excluded.updated
+"""
+
+
+class PostgresEdits:
+    """The Protocol `Edits`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def kept(self, viewer: Viewer, draft_id: UUID, now: datetime) -> Kept | None:
+        async with transaction(self._pool) as db:
+            row = await db.fetchrow(sql.ONE_DRAFT, draft_id, viewer.mailbox_list)
+            return await kept(db, viewer, rows.draft(row), now) if row else None
+
+    async def take(self, viewer: Viewer, hold: Hold) -> Kept | None:
+        async with transaction(self._pool) as db:
+            draft = await _draft(db, viewer, hold.draft_id)
+            if draft is None:
+                return None
+            before = await kept(db, viewer, draft, hold.now)
+            if draft.status != "waiting":
+                return before
+            await _hold(db, viewer, hold)
+            if hold.force and before.lock and before.lock.account != viewer.account:
+                await audit.put(
+                    db,
+                    viewer,
+                    "draft.take-over",
+                    f"draft:{draft.draft_id}",
+                    draft.data.mail.mailbox,
+                    held_by=before.lock.account,
+                )
+            return await kept(db, viewer, draft, hold.now)
+
+    async def release(self, viewer: Viewer, draft_id: UUID) -> None:
+        async with transaction(self._pool) as db:
+            await db.execute(
+                "delete from feedback.locks where draft_id = $1 and account = $2",
+                draft_id,
+                viewer.account,
+            )
+
+    async def change(self, viewer: Viewer, hold: Hold, change: Change) -> Edit | None:
+        async with transaction(self._pool) as db:
+            draft = await _draft(db, viewer, hold.draft_id)
+            if draft is None:
+                return None
+            still_waiting(draft.status)
+            taken = await _hold(db, viewer, hold)
+            now = await kept(db, viewer, draft, hold.now)
+            if not taken and now.lock:
+                raise Held(now.lock, hold.now)
+            before = now.edit or untouched(draft, viewer.account, hold.now)
+            after = change(draft, before).model_copy(
+                update={"account": viewer.account, "updated": hold.now}
+            )
+            await _put(db, after)
+        return after
+
+
+async def kept(db: Connection, viewer: Viewer, draft: StoredDraft, now: datetime) -> Kept:
+    """The draft with its edit and who works on it at `now`."""
+    typed = await db.fetchrow("select * from feedback.edits where draft_id = $1", draft.draft_id)
+    held = await _lock(db, draft.draft_id)
+    return Kept(
+        draft=draft,
+        edit=_edit(typed) if typed else None,
+        lock=held if held and held.expires > now else None,
+        since=held.since if held and held.account == viewer.account else None,
+    )
+
+
+async def forget(db: Connection, draft_id: UUID) -> None:
+    """The draft is decided: nobody works on it any more."""
+    await db.execute("delete from feedback.edits where draft_id = $1", draft_id)
+    await db.execute("delete from feedback.locks where draft_id = $1", draft_id)
+
+
+async def _draft(db: Connection, viewer: Viewer, draft_id: UUID) -> StoredDraft | None:
+    row = await db.fetchrow(_DRAFT_FOR_UPDATE, draft_id, viewer.mailbox_list)
+    return rows.draft(row) if row else None
+
+
+async def _hold(db: Connection, viewer: Viewer, hold: Hold) -> bool:
+    found = await db.fetchval(
+        _HOLD,
+        hold.draft_id,
+        viewer.account,
+        clean(viewer.name),
+        hold.now,
+        hold.expires,
+        hold.force,
+    )
+    return found is not None
+
+
+async def _put(db: Connection, after: Edit) -> None:
+    await db.execute(
+        _PUT_EDIT,
+        after.draft_id,
+        after.account,
+        clean(after.text),
+        rows.passages_json(after.added),
+        rows.numbers_json(after.numbers),
+        list(after.wrong),
+        after.revision,
+        after.updated,
+    )
+
+
+def _edit(row: asyncpg.Record) -> Edit:
+    values = dict(row)
+    values["added"] = rows.passages(values["added"])
+    values["numbers"] = rows.numbers(values["numbers"])
+    return Edit(**values)
+
+
+async def _lock(db: Connection, draft_id: UUID) -> Lock | None:
+    row = await db.fetchrow(
+        "select draft_id, account, name, since, expires from feedback.locks where draft_id = $1",
+        draft_id,
+    )
+    return Lock(**dict(row)) if row else None
