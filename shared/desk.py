@@ -18,6 +18,9 @@ class Desk(Section):
     references of replies then link to its public source pages, else to the documents' own URLs."""
     accounts: Path = Path(".sourcier/accounts.toml")
     """The accounts file of the embedded login; `sourcier accounts` writes it."""
+    operator_token: Path | None = None
+    """A file with the secret by which the `sourcier` command calls this service's API; both read
+    it. `sourcier up` makes one."""
     language: Literal["fr", "en"] = "fr"
     """Of the interface, until an agent switches."""
     timezone: str = "Europe/Paris"
@@ -26,5 +29,9 @@ class Desk(Section):
     """After the last request of a session."""
     lock_minutes: float = Field(default=10, gt=0)
     """For which a draft is reserved to the agent who last worked on it."""
+    requests_per_minute: int = Field(default=1200, ge=1)
+    """Of one account, or of one address that has not signed in."""
+    logins_per_minute: int = Field(default=10, ge=1)
+    """Tries of one address that fail."""
     secure_cookies: bool | None = None
     """Cookies over HTTPS only; by default everywhere but on loopback."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
+
+from pydantic import JsonValue
 
 from shared.envelope import Frozen
 
@@ -50,3 +52,19 @@ class Viewer(Frozen):
 
 SYSTEM = Viewer(account="system", name="Sourcier", roles=frozenset(), pseudonym="system")
 """Who acts when an event does, e.g. a reply that was sent elsewhere; sees everything."""
+
+
+class Audit(Protocol):
+    """Who did what, kept for ever: nothing in it is changed or deleted."""
+
+    async def record(
+        self,
+        who: Viewer | str,
+        action: str,
+        object: str = "",
+        mailbox: str | None = None,
+        **detail: JsonValue,
+    ) -> None:
+        """Note that ``who`` (a name where nobody is signed in) did ``action`` (``noun.verb``) to
+        ``object`` (``draft:<id>``). No text of e-mails or drafts in ``detail``. Raises Unavailable.
+        """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
+from services.feedback.desk.guards import Admin, Agent, NotAllowed, SignedIn, SignInFirst
+from services.feedback.desk.middleware import Safety
+from services.feedback.desk.parts import Desk, desk_of
+from services.feedback.desk.problems import answer, sign_in_first
 from services.feedback.records import (
     DocumentState,
     DraftSummary,
@@ -23,77 +27,137 @@ from services.feedback.records import (
     StoredReview,
 )
 from services.feedback.reviewing import Conflict, NotFound, Unacceptable
-from services.feedback.service import FeedbackService
+from services.feedback.signing_in import LINK_MINUTES
 from shared.delivery import Unavailable
+from shared.envelope import Frozen
 
 Limit = Annotated[int, Query(ge=1, le=500)]
+router = APIRouter()
 
 
-def build_api(service: FeedbackService) -> FastAPI:
-    """The routes over `service`."""
-    api = FastAPI(title="Sourcier feedback", version="1")
-    _add_errors(api)
+class LinkWish(Frozen):
+    """For whom a one-time link is wanted."""
 
-    @api.get("/v1/drafts")
-    async def list_drafts(
-        status: Status | None = None,
-        mailbox: str | None = None,
-        limit: Limit = 50,
-        after: UUID | None = None,
-    ) -> Sequence[DraftSummary]:
-        return await service.list_drafts(status, mailbox, limit, after)
+    account: str
 
-    @api.get("/v1/drafts/{draft_id}")
-    async def get_draft(draft_id: UUID) -> StoredDraft:
-        return await service.get_draft(draft_id)
 
-    @api.post("/v1/drafts/{draft_id}/review")
-    async def review(draft_id: UUID, wish: ReviewWish) -> StoredReview:
-        return await service.review(draft_id, wish)
+class Link(Frozen):
+    """Where it leads on this service, once, for so many minutes."""
 
-    @api.post("/v1/drafts/{draft_id}/regenerate", status_code=202)
-    async def regenerate(draft_id: UUID, wish: RegenerateWish) -> RequestedDraft:
-        return await service.regenerate(draft_id, wish)
+    path: str
+    minutes: int = LINK_MINUTES
 
-    @api.get("/v1/mails/{mail_id}")
-    async def get_mail(mail_id: UUID) -> MailOutcome:
-        return await service.get_outcome(mail_id)
 
-    @api.get("/v1/documents")
-    async def list_documents(limit: Limit = 100) -> Sequence[DocumentState]:
-        return await service.list_documents(limit)
-
-    @api.get("/v1/figures")
-    async def figures() -> Figures:
-        return await service.figures()
-
+def build_api(desk: Desk) -> FastAPI:
+    """The application over `desk`: this API and its errors; pages are mounted beside."""
+    api = FastAPI(
+        title="Sourcier feedback",
+        version="1",
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    api.state.desk = desk
+    api.add_middleware(Safety, desk=desk)
+    api.include_router(router)
+    for kind, handler in _ERRORS.items():
+        api.add_exception_handler(kind, handler)
     return api
 
 
-def _problem(status: int, title: str, detail: str) -> JSONResponse:
-    body = {"type": "about:blank", "status": status, "title": title, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+@router.get("/v1/drafts")
+async def list_drafts(
+    request: Request,
+    viewer: Agent,
+    status: Status | None = None,
+    mailbox: str | None = None,
+    limit: Limit = 50,
+    after: UUID | None = None,
+) -> Sequence[DraftSummary]:
+    return await desk_of(request).feedback.list_drafts(viewer, status, mailbox, limit, after)
 
 
-def _add_errors(api: FastAPI) -> None:
-    @api.exception_handler(NotFound)
-    async def not_found(_: Request, error: NotFound) -> JSONResponse:
-        return _problem(404, "Introuvable", str(error))
+@router.get("/v1/drafts/{draft_id}")
+async def get_draft(request: Request, viewer: Agent, draft_id: UUID) -> StoredDraft:
+    return await desk_of(request).feedback.get_draft(viewer, draft_id)
 
-    @api.exception_handler(Conflict)
-    async def conflict(_: Request, error: Conflict) -> JSONResponse:
-        return _problem(409, "Décision impossible", str(error))
 
-    @api.exception_handler(Unacceptable)
-    async def unacceptable(_: Request, error: Unacceptable) -> JSONResponse:
-        return _problem(422, "Relecture refusée", str(error))
+@router.post("/v1/drafts/{draft_id}/review")
+async def review(request: Request, viewer: Agent, draft_id: UUID, wish: ReviewWish) -> StoredReview:
+    return await desk_of(request).feedback.review(viewer, draft_id, wish)
 
-    @api.exception_handler(Unavailable)
-    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
-        detail = f"La base de données ne répond pas ; réessayez dans un instant ({error})."
-        return _problem(503, "Service momentanément indisponible", detail)
 
-    @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        told = [f"{'.'.join(map(str, e['loc']))} : {e['msg']}" for e in error.errors()[:5]]
-        return _problem(422, "Requête invalide", "Champs à corriger : " + " ; ".join(told))
+@router.post("/v1/drafts/{draft_id}/regenerate", status_code=202)
+async def regenerate(
+    request: Request, viewer: Agent, draft_id: UUID, wish: RegenerateWish
+) -> RequestedDraft:
+    return await desk_of(request).feedback.regenerate(viewer, draft_id, wish)
+
+
+@router.get("/v1/mails/{mail_id}")
+async def get_mail(request: Request, viewer: Agent, mail_id: UUID) -> MailOutcome:
+    return await desk_of(request).feedback.get_outcome(viewer, mail_id)
+
+
+@router.get("/v1/documents")
+async def list_documents(
+    request: Request, viewer: SignedIn, limit: Limit = 100
+) -> Sequence[DocumentState]:
+    return await desk_of(request).feedback.list_documents(viewer, limit)
+
+
+@router.get("/v1/figures")
+async def figures(request: Request, viewer: SignedIn) -> Figures:
+    return await desk_of(request).feedback.figures(viewer)
+
+
+@router.post("/v1/login-links", status_code=201)
+async def make_link(request: Request, viewer: Admin, wish: LinkWish) -> Link:
+    """A one-time link for an account, to hand to its owner."""
+    token = await desk_of(request).signing.new_link(viewer, wish.account)
+    if token is None:
+        raise NotFound(f"Aucun compte {wish.account!r} : `sourcier accounts list` les montre.")
+    return Link(path=f"/login?link={token}")
+
+
+def _not_found(request: Request, error: Exception) -> Response:
+    return answer(request, 404, "Introuvable", str(error))
+
+
+def _conflict(request: Request, error: Exception) -> Response:
+    return answer(request, 409, "Décision impossible", str(error))
+
+
+def _unacceptable(request: Request, error: Exception) -> Response:
+    return answer(request, 422, "Relecture refusée", str(error))
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    detail = f"La base de données ne répond pas ; réessayez dans un instant ({error})."
+    return answer(request, 503, "Service momentanément indisponible", detail)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    wrong = cast(RequestValidationError, error).errors()[:5]
+    told = [f"{'.'.join(map(str, e['loc']))} : {e['msg']}" for e in wrong]
+    return answer(request, 422, "Requête invalide", "Champs à corriger : " + " ; ".join(told))
+
+
+def _sign_in_first(request: Request, _error: Exception) -> Response:
+    return sign_in_first(request)
+
+
+def _not_allowed(request: Request, error: Exception) -> Response:
+    return answer(request, 403, "Accès refusé", str(error))
+
+
+_ERRORS = {
+    NotFound: _not_found,
+    Conflict: _conflict,
+    Unacceptable: _unacceptable,
+    Unavailable: _unavailable,
+    RequestValidationError: _invalid,
+    SignInFirst: _sign_in_first,
+    NotAllowed: _not_allowed,
+}

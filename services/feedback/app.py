@@ -11,8 +11,8 @@ from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.listening import PostgresChanges
 from services.feedback.adapters.postgres import PostgresDrafts
-from services.feedback.adapters.signing import embedded
 from services.feedback.adapters.queue import PostgresQueue
+from services.feedback.adapters.signing import embedded
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk

@@ -1,4 +1,4 @@
-"""Who may call a route: each names one of these (or is public, see ``PUBLIC``)."""
+"""Who may call a route: each names one of these, or stands in ``PUBLIC``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from fastapi import Depends, Request
 
 from services.feedback.access import Role, Viewer
 
+PUBLIC = frozenset({"/", "/login", "/language", "/v1/openapi.json"})
+"""Paths that anyone may ask for."""
+PUBLIC_BELOW = ("/static/", "/sources/")
+"""Likewise with all below. No cookie is looked at there: what they answer is the same for all."""
+
 
 class SignInFirst(Exception):
     """Nobody is signed in."""
@@ -16,6 +21,11 @@ class SignInFirst(Exception):
 
 class NotAllowed(Exception):
     """The account lacks the role; the text is French."""
+
+
+def is_public(path: str) -> bool:
+    """Whether anyone may ask for ``path``."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
 def allowed(*roles: Role) -> Callable[[Request], Viewer]:
@@ -32,9 +42,12 @@ def allowed(*roles: Role) -> Callable[[Request], Viewer]:
             raise NotAllowed("Votre compte n'a pas le rôle qu'il faut pour cette page.")
         return viewer
 
+    GUARDS[guard] = roles
     return guard
 
 
+GUARDS: dict[Callable[[Request], Viewer], tuple[Role, ...]] = {}
+"""The roles that each guard asks for: tests find the guards of every route by it."""
 SignedIn = Annotated[Viewer, Depends(allowed())]
 Agent = Annotated[Viewer, Depends(allowed("agent"))]
 Curator = Annotated[Viewer, Depends(allowed("curator"))]

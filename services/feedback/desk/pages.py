@@ -11,13 +11,20 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from services.feedback.desk import live, queue
+from services.feedback.desk import account, audit, documents, live, queue, sources
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.problems import answer, is_local, is_page
 from services.feedback.desk.rendering import STATIC
 from services.feedback.desk.words import marked, zone
 
-ROUTERS: tuple[APIRouter, ...] = (queue.router, live.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    account.router,
+    audit.router,
+    queue.router,
+    live.router,
+    documents.router,
+    sources.router,
+)
 """Each page's module adds its ``router``."""
 YEAR = 365 * 24 * 3600
 
