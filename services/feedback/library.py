@@ -65,11 +65,13 @@ class Shelves(Protocol):
     async def recent(self, viewer: Viewer, since: datetime, limit: int) -> Sequence[Recent]:
         """What the viewer's account handed in since then, newest first."""
 
-    async def add_submission(self, submission: Submission, event: DocumentSubmitted) -> None:
-        """Remember a submission and leave its event in the outbox, in one transaction."""
+    async def add_submission(
+        self, viewer: Viewer, submission: Submission, event: DocumentSubmitted
+    ) -> None:
+        """Remember a submission, who made it, and leave its event, in one transaction."""
 
-    async def add_removal(self, event: DocumentRemoved) -> None:
-        """Leave the event in the outbox."""
+    async def add_removal(self, viewer: Viewer, entry: Entry, event: DocumentRemoved) -> None:
+        """Remember who takes the document away, and leave the event, in one transaction."""
 
 
 class Library:
@@ -122,7 +124,9 @@ class Library:
             size=stored.size,
             **form.model_dump(exclude={"media_type"}),
         )
-        await self.shelves.add_submission(submission, _submitted(submission, form, stored.key))
+        await self.shelves.add_submission(
+            viewer, submission, _submitted(submission, form, stored.key)
+        )
         self._said()
         return submission
 
@@ -162,7 +166,7 @@ class Library:
             ),
             id=stable_id("desk-removal", str(document), now.isoformat()),
         )
-        await self.shelves.add_removal(event)
+        await self.shelves.add_removal(viewer, known, event)
         self._said()
         await self._heard(event)
         return known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
@@ -22,6 +22,7 @@ TEXT_MOST = 128 * 2**20
 """Bytes of a text file that is read; ingest writes at most 20 million characters."""
 READERS = 4
 """Text files in memory at once."""
+_GONE = "Ce document n'est plus conservé."
 _PREFIX = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -140,9 +141,23 @@ class DocumentReading:
                 file = await asyncio.to_thread(TextFile.model_validate_json, body)
         except Missing as error:
             # ingest deletes what it holds of a removed document before feedback hears of it.
-            raise Removed("Le texte de ce document n'est plus conservé.") from error
+            raise Removed(_GONE) from error
         pages = excerpt(file, start or 0, (start or 0) if end is None else end)
         return DocumentExcerpt(title=version.title or version.name, version=version, pages=pages)
+
+    async def original(
+        self, document_id: UUID, sha_prefix: str, audiences: Sequence[str] | None
+    ) -> tuple[KeptVersion, int, AsyncIterator[bytes]]:
+        """The file as it was handed in: its version, its bytes' number, its bytes in pieces.
+
+        Raises NotFound, Removed, Unavailable; see ``version``.
+        """
+        version = await self.version(document_id, sha_prefix, audiences)
+        try:
+            size = await self._objects.size(version.original_key)
+        except Missing as error:
+            raise Removed(_GONE) from error
+        return version, size, self._objects.stream(version.original_key)
 
 
 def excerpt(file: TextFile, start: int, end: int) -> tuple[PageExcerpt, ...]:

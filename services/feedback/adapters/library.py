@@ -13,7 +13,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from services.feedback.access import Viewer
-from services.feedback.adapters import write
+from services.feedback.adapters import audit, write
 from services.feedback.adapters.text import clean
 from services.feedback.library_records import Citing, Entry, Recent, Shelf, Stored, Submission, Wish
 from services.feedback.reading_documents import KeptVersion
@@ -135,15 +135,29 @@ class PostgresShelves:
             found = await db.fetch(RECENT, viewer.account, since, viewer.audience_list, limit)
         return [Recent(**row) for row in found]
 
-    async def add_submission(self, submission: Submission, event: DocumentSubmitted) -> None:
+    async def add_submission(
+        self, viewer: Viewer, submission: Submission, event: DocumentSubmitted
+    ) -> None:
         values = (clean(v) if isinstance(v, str) else v for v in dict(submission).values())
         async with transaction(self._pool) as db:
             await db.execute(PUT_SUBMISSION, *values)
             await write.put_event(db, event)
+            await audit.put(
+                db,
+                viewer,
+                "document.submitted",
+                str(submission.document_id),
+                name=submission.name,
+                collection=submission.collection,
+                audience=submission.audience,
+                sha256=submission.sha256,
+            )
 
-    async def add_removal(self, event: DocumentRemoved) -> None:
+    async def add_removal(self, viewer: Viewer, entry: Entry, event: DocumentRemoved) -> None:
+        told = {"name": entry.name, "title": entry.title, "collection": entry.collection}
         async with transaction(self._pool) as db:
             await write.put_event(db, event)
+            await audit.put(db, viewer, "document.removed", str(entry.document_id), **told)
 
 
 class StoredInbox:
