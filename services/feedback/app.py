@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from services.feedback.adapters.audit import PostgresAudit
 from services.feedback.adapters.document_text import PostgresVersions
+from services.feedback.adapters.edits import PostgresEdits
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.listening import PostgresChanges
 from services.feedback.adapters.postgres import PostgresDrafts
@@ -16,6 +17,7 @@ from services.feedback.adapters.signing import embedded
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
+from services.feedback.editing import Editing
 from services.feedback.following import Live
 from services.feedback.handlers import register
 from services.feedback.library import Library
@@ -26,6 +28,7 @@ from shared.bus import Bus
 from shared.clock import utcnow
 from shared.objects import S3Objects
 from shared.postgres import Pool, open_pool
+from shared.queries import SearchAnswer, SearchQuery
 from shared.runtime import Parts, run
 from shared.settings import Settings
 
@@ -36,7 +39,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     pool = await open_pool(settings.postgres, "feedback")
     drafts = PostgresDrafts(pool)
     relay = Relay(drafts, bus.say)
-    service = FeedbackService(drafts, utcnow, relay.wake)
+    service = FeedbackService(drafts, utcnow, relay.wake, settings.desk.public_url)
     register(bus, service)
     objects = S3Objects(settings.objects)
     audit = PostgresAudit(pool)
@@ -50,6 +53,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         live=(live := Live()),
         library=_library(settings, pool, objects, service, relay),
         reading=DocumentReading(PostgresVersions(pool), objects),
+        editing=_editing(settings, pool, bus),
     )
     api = build_api(desk)
     mount(api)
@@ -64,6 +68,13 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await pool.close()
+
+
+def _editing(settings: Settings, pool: Pool, bus: Bus) -> Editing:
+    async def search(query: SearchQuery) -> SearchAnswer:
+        return await bus.ask(query, SearchAnswer)
+
+    return Editing(PostgresEdits(pool), search, utcnow, settings.desk.lock_minutes)
 
 
 def _library(

@@ -11,6 +11,7 @@ from services.feedback.access import Audit
 from services.feedback.auditing import AuditLog
 from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
+from services.feedback.editing import Editing
 from services.feedback.following import Live
 from services.feedback.library import Library
 from services.feedback.queueing import Queue
@@ -33,6 +34,7 @@ class Desk:
     live: Live
     library: Library
     reading: DocumentReading
+    editing: Editing
 
     def __post_init__(self) -> None:
         limits = self.config.desk
