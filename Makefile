@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean
+.PHONY: help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean images secrets wheelhouse
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -44,6 +44,33 @@ chaos: install-dev ## The long outages and kills under a running stack
 lock: install-dev ## Pin every dependency again
 	$(BIN)/python -m pip install --quiet uv
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh requirements/compile.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/docker/requirements/compile.sh
+
+# -- for a server: docs/deploy.md; DOCKER=podman builds as well
+DOCKER ?= docker
+TAG ?= latest
+BASE ?= python:3.11-slim-bookworm
+GPU_BASE ?= python:3.11-bookworm
+IMAGES ?= ingest embed retrieve generate feedback mail operator model
+BUILD = $(DOCKER) build -f deploy/docker/Dockerfile --build-arg TORCH_INDEX=$(SOURCIER_TORCH_INDEX) \
+  --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
+images: ## Build the images of compose.yaml (IMAGES=model-gpu: the one for NVIDIA)
+	@for each in $(IMAGES); do echo "== sourcier/$$each:$(TAG)"; case $$each in \
+	  *-gpu) set -- --build-arg ACCELERATOR=gpu --build-arg BASE=$(GPU_BASE);; \
+	  *) set -- --build-arg BASE=$(BASE);; esac; \
+	  $(BUILD) "$$@" --target $${each%-gpu} -t sourcier/$$each:$(TAG) . || exit 1; done
+
+secrets: ## Write .env and .secrets/, without which compose.yaml refuses to start
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.docker.secrets; else \
+	  $(DOCKER) run --rm --user "$$(id -u):0" -v "$(CURDIR)":/out sourcier/operator:$(TAG) \
+	  python -m deploy.docker.secrets --to /out; fi
+
+wheelhouse: python ## Collect the wheels of all images, to build them where there is no network
+	@for each in build $(filter-out embed model,$(IMAGES)) embed-cpu model-cpu; do \
+	  $(PYTHON) -m pip download --quiet --no-deps --require-hashes -d deploy/docker/wheelhouse \
+	  -r deploy/docker/requirements/$$each.txt \
+	  $(if $(SOURCIER_TORCH_INDEX),--extra-index-url $(SOURCIER_TORCH_INDEX)) || exit 1; done
 
 clean: ## Remove .venv, the demo's data and caches (never a stack's own data)
 	rm -rf .venv .sourcier/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
