@@ -11,23 +11,27 @@ from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.edits import PostgresEdits
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.listening import PostgresChanges
+from services.feedback.adapters.mail_reader import PostgresMails
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.queue import PostgresQueue
 from services.feedback.adapters.signing import embedded
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
+from services.feedback.desk.progress import Progress
 from services.feedback.editing import Editing
 from services.feedback.following import Live
 from services.feedback.handlers import register
 from services.feedback.library import Library
 from services.feedback.outbox import Relay
 from services.feedback.reading_documents import DocumentReading
+from services.feedback.reading_mails import MailReading
 from services.feedback.service import FeedbackService
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.objects import S3Objects
 from shared.postgres import Pool, open_pool
+from shared.progress import DraftProgress
 from shared.queries import SearchAnswer, SearchQuery
 from shared.runtime import Parts, run
 from shared.settings import Settings
@@ -54,6 +58,8 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         library=_library(settings, pool, objects, service, relay),
         reading=DocumentReading(PostgresVersions(pool), objects),
         editing=_editing(settings, pool, bus),
+        mails=MailReading(PostgresMails(pool), objects),
+        progress=_progress(bus),
     )
     api = build_api(desk)
     mount(api)
@@ -75,6 +81,12 @@ def _editing(settings: Settings, pool: Pool, bus: Bus) -> Editing:
         return await bus.ask(query, SearchAnswer)
 
     return Editing(PostgresEdits(pool), search, utcnow, settings.desk.lock_minutes)
+
+
+def _progress(bus: Bus) -> Progress:
+    progress = Progress()
+    bus.broker.subscriber(f"{DraftProgress.PREFIX}.>")(progress.hear)
+    return progress
 
 
 def _library(

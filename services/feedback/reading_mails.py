@@ -96,6 +96,9 @@ class MailStore(Protocol):
     async def newest(self, documents: Sequence[UUID]) -> dict[UUID, Newest]:
         """Where documents stand now."""
 
+    async def reply_state(self, viewer: Viewer, draft_id: UUID) -> ReplyState | None:
+        """What became of the reply that was approved from a draft."""
+
     async def next_waiting(self, viewer: Viewer, draft_id: UUID) -> UUID | None:
         """The waiting draft that comes after this one, else the first; none that another holds."""
 

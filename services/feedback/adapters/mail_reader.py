@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.feedback.access import Viewer
-from services.feedback.reading_mails import Exchanged, KeptMail, Newest, Sibling
+from services.feedback.reading_mails import Exchanged, KeptMail, Newest, ReplyState, Sibling
 from shared.postgres import Pool, transaction
 from shared.records import Address, MailBlock
 
@@ -90,6 +90,17 @@ class PostgresMails:
                 list(documents),
             )
         return {row["document_id"]: Newest(**dict(row)) for row in found}
+
+    async def reply_state(self, viewer: Viewer, draft_id: UUID) -> ReplyState | None:
+        async with transaction(self._pool) as db:
+            found: ReplyState | None = await db.fetchval(
+                "select state from feedback.replies where draft_id = $1"
+                " and ($2::text[] is null or mailbox = any($2))"
+                " order by approved desc nulls last limit 1",
+                draft_id,
+                viewer.mailbox_list,
+            )
+        return found
 
     async def next_waiting(self, viewer: Viewer, draft_id: UUID) -> UUID | None:
         mine = (viewer.mailbox_list, viewer.account, draft_id)

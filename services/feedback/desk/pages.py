@@ -11,7 +11,16 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from services.feedback.desk import account, audit, documents, live, queue, sources
+from services.feedback.desk import (
+    account,
+    audit,
+    documents,
+    live,
+    mail_view,
+    queue,
+    review,
+    sources,
+)
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.problems import answer, is_local, is_page
 from services.feedback.desk.rendering import STATIC
@@ -22,6 +31,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     queue.router,
     live.router,
+    review.router,
+    mail_view.router,
     documents.router,
     sources.router,
 )

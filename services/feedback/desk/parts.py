@@ -11,11 +11,13 @@ from services.feedback.access import Audit
 from services.feedback.auditing import AuditLog
 from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
+from services.feedback.desk.progress import Progress
 from services.feedback.editing import Editing
 from services.feedback.following import Live
 from services.feedback.library import Library
 from services.feedback.queueing import Queue
 from services.feedback.reading_documents import DocumentReading
+from services.feedback.reading_mails import MailReading
 from services.feedback.service import FeedbackService
 from services.feedback.signing_in import SigningIn
 from shared.settings import Settings
@@ -35,6 +37,8 @@ class Desk:
     library: Library
     reading: DocumentReading
     editing: Editing
+    mails: MailReading
+    progress: Progress
 
     def __post_init__(self) -> None:
         limits = self.config.desk
