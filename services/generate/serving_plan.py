@@ -43,6 +43,8 @@ def engine(serving: Serving, device: Device) -> dict[str, Any]:
         "enable_prompt_tokens_details": True,  # how much of a prompt the cache gave, in `usage`
         "trust_remote_code": False,
         "load_format": "safetensors",
+        # A weak model writes spaces between the tokens of its JSON until its answer is cut off.
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
     }
     if serving.adapters:
         arguments |= {
