@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from shared import telemetry
 from shared.settings import Misconfigured
 
 CPU_BATCH_TOKENS = 1024
@@ -71,6 +72,7 @@ class SentenceEncoder:
 
     def encode(self, batch: Sequence[Tokens]) -> Vectors:
         """One forward pass: L2-normalised vectors, shape (len(batch), dimension)."""
+        telemetry.BATCH.observe(len(batch))
         longest = min(-(-max(map(len, batch)) // WIDTH) * WIDTH, self.max_tokens)
         ids = torch.full((len(batch), longest), self._pad)
         mask = torch.zeros_like(ids)
