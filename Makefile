@@ -67,7 +67,8 @@ secrets: ## Write .env and .secrets/, without which compose.yaml refuses to star
 	  python -m deploy.docker.secrets --to /out; fi
 
 wheelhouse: python ## Collect the wheels of all images, to build them where there is no network
-	@for each in build $(filter-out embed model,$(IMAGES)) embed-cpu model-cpu; do \
+	@for each in build $(patsubst model,model-cpu,$(patsubst embed,embed-cpu,$(IMAGES))); do \
+	  echo "== $$each"; \
 	  $(PYTHON) -m pip download --quiet --no-deps --require-hashes -d deploy/docker/wheelhouse \
 	  -r deploy/docker/requirements/$$each.txt \
 	  $(if $(SOURCIER_TORCH_INDEX),--extra-index-url $(SOURCIER_TORCH_INDEX)) || exit 1; done
