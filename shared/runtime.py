@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import structlog
 import uvicorn
-from prometheus_client import make_asgi_app
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
@@ -62,6 +62,7 @@ async def _serve(service: str, config: settings.Settings, build: Build) -> int:
             host=config.http.host,
             port=config.http.port,
             log_level="warning",
+            log_config=None,  # through ours: JSON, and no words of errors
             timeout_graceful_shutdown=int(config.delivery.drain),
         )
     )
@@ -102,7 +103,7 @@ class _Life:
         return [
             Route("/healthz", self._health),
             Route("/readyz", self._ready),
-            Mount("/metrics", make_asgi_app()),
+            Route("/metrics", self._metrics),
             Mount("/", self._call_api),
         ]
 
@@ -166,6 +167,11 @@ class _Life:
         ready = running and not problems
         body = {"ready": ready, "state": self._state, "problems": problems}
         return JSONResponse(body, status_code=200 if ready else 503)
+
+    async def _metrics(self, _request: Request) -> Response:
+        # In a thread: many series take some milliseconds.
+        body = await asyncio.to_thread(generate_latest)
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
 
     async def _call_api(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # ASGI
         if self._api is None:

@@ -166,8 +166,8 @@ def written() -> bytes:
 
 
 def approve(stack: Stack, draft_id: str) -> None:
-    url = f"{stack.where().url('feedback')}/v1/drafts/{draft_id}/review"
-    told = httpx.post(url, json={"decision": "approved"}, timeout=30)
+    with stack.feedback() as api:
+        told = api.post(f"/v1/drafts/{draft_id}/review", json={"decision": "approved"})
     assert told.status_code == 200, told.text
 
 
@@ -193,7 +193,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
             eventually(lambda: [s for s in spans.spans if s.name == "process feedback-sent"])
             services = stack.state()["services"]
             metrics = {
-                name: httpx.get(f"{row['url']}/metrics", follow_redirects=True).text
+                name: httpx.get(f"{row['url']}/metrics").text
                 for name, row in services.items()
             }
         logs = {name: (data / "logs" / f"{name}.log").read_text().splitlines() for name in services}
