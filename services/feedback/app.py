@@ -14,7 +14,9 @@ from services.feedback.adapters.listening import PostgresChanges
 from services.feedback.adapters.mail_reader import PostgresMails
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.queue import PostgresQueue
+from services.feedback.adapters.replies import PostgresReplies
 from services.feedback.adapters.signing import embedded
+from services.feedback.answering import Answering
 from services.feedback.api import build_api
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
@@ -44,7 +46,8 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     drafts = PostgresDrafts(pool)
     relay = Relay(drafts, bus.say)
     service = FeedbackService(drafts, utcnow, relay.wake, settings.desk.public_url)
-    register(bus, service)
+    answering = Answering(PostgresReplies(pool), utcnow, relay.wake, service.withdraw)
+    register(bus, service, answering)
     objects = S3Objects(settings.objects)
     audit = PostgresAudit(pool)
     desk = Desk(
@@ -58,6 +61,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         library=_library(settings, pool, objects, service, relay),
         reading=DocumentReading(PostgresVersions(pool), objects),
         editing=_editing(settings, pool, bus),
+        answering=answering,
         mails=MailReading(PostgresMails(pool), objects),
         progress=_progress(bus),
     )

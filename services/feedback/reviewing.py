@@ -20,8 +20,6 @@ from services.feedback.replying import reply_of
 from shared.envelope import Event, Frozen
 from shared.events import (
     Decision,
-    DraftWithdrawn,
-    DraftWithdrawnData,
     ReplyApproved,
     ReviewRecorded,
     ReviewRecordedData,
@@ -132,11 +130,6 @@ def events_of(stored: StoredReview, kept: Kept, public_url: str | None) -> tuple
             f" {EVENT_MOST // 1000} ko : raccourcissez le texte."
         )
     return tuple(events)
-
-
-def withdrawal(draft: StoredDraft, data: DraftWithdrawnData, time: datetime) -> DraftWithdrawn:
-    """The event that takes an untouched draft back; one per draft, whatever the reasons."""
-    return said(DraftWithdrawn, draft.draft_id, draft, data, time)
 
 
 def said(kind: type[E], parent: UUID, draft: StoredDraft, data: Frozen, time: datetime) -> E:

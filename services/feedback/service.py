@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from services.feedback.access import Viewer
@@ -30,8 +30,8 @@ from services.feedback.regenerating import request_of
 from services.feedback.reviewing import (
     Decided,
     decide,
-    withdrawal,
 )
+from services.feedback.withdrawing import Why, Withdraw, withdrawal
 from shared.clock import Clock
 from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
 from shared.events import (
@@ -39,16 +39,12 @@ from shared.events import (
     DraftReady,
     DraftRequested,
     DraftWithdrawn,
-    DraftWithdrawnData,
     MailAccepted,
     MailSkipped,
     MailSkippedData,
 )
 from shared.records import MailBlock
 
-Why = Literal["newer-mail", "document-removed", "other-approved", "already-answered"]
-Withdraw = Callable[[StoredDraft, Why], DraftWithdrawn]
-"""The event that says a draft is withdrawn, and why."""
 Ask = Callable[[StoredDraft, int], DraftRequested]
 """The event that asks for another draft of that number."""
 
@@ -142,7 +138,7 @@ class FeedbackService:
 
     async def record_mail(self, event: MailAccepted) -> None:
         """An accepted mail waits for its draft."""
-        await self._drafts.save_mail(event.data.mail, self._withdraw)
+        await self._drafts.save_mail(event.data.mail, self.withdraw)
         self._said()
 
     async def record_skipped(self, event: MailSkipped) -> None:
@@ -151,7 +147,7 @@ class FeedbackService:
 
     async def record_draft(self, event: DraftReady | DraftDeclined) -> None:
         """A draft, or the reasoned refusal of one, waits for an agent."""
-        await self._drafts.save_draft(stored(event), self._withdraw)
+        await self._drafts.save_draft(stored(event), self.withdraw)
         self._said()
 
     async def record_document(
@@ -161,7 +157,7 @@ class FeedbackService:
         if isinstance(event, DocumentIndexed) and not event.data.live:
             return
         await self._drafts.save_document(
-            document_state(event), self._withdraw, indexed_version(event)
+            document_state(event), self.withdraw, indexed_version(event)
         )
         self._said()
 
@@ -212,7 +208,7 @@ class FeedbackService:
             draft_id,
             now,
             lambda kept: decide(kept, wish, viewer, now, self._public_url),
-            self._withdraw,
+            self.withdraw,
         )
         if decided.events:
             self._said()
@@ -236,21 +232,6 @@ class FeedbackService:
             mail_id=data.mail.mail_id, mailbox=data.mail.mailbox, request_id=data.request_id
         )
 
-    def _withdraw(self, draft: StoredDraft, why: Why) -> DraftWithdrawn:
-        mail = draft.data.mail
-        data = DraftWithdrawnData(
-            mailbox=mail.mailbox,
-            draft_id=draft.draft_id,
-            mail_id=mail.mail_id,
-            why=why,
-            detail=_WITHDRAWN[why],
-        )
-        return withdrawal(draft, data, self._clock())
-
-
-_WITHDRAWN: dict[Why, str] = {
-    "newer-mail": "Un message plus récent de la même conversation est arrivé.",
-    "document-removed": "Un document cité par ce brouillon a été retiré.",
-    "already-answered": "Une réponse à cet e-mail est déjà partie.",
-    "other-approved": "Un autre brouillon du même e-mail a été approuvé.",
-}
+    def withdraw(self, draft: StoredDraft, why: Why) -> DraftWithdrawn:
+        """The event that takes ``draft`` back now."""
+        return withdrawal(draft, why, self._clock())

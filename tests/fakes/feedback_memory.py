@@ -23,7 +23,8 @@ from services.feedback.records import (
 )
 from services.feedback.regenerating import still_open
 from services.feedback.reviewing import Decided
-from services.feedback.service import Ask, Why, Withdraw
+from services.feedback.service import Ask
+from services.feedback.withdrawing import Why, Withdraw
 from shared.envelope import Event
 from shared.events import DraftRequested, MailSkippedData
 from shared.records import Address, MailBlock

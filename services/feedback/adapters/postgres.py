@@ -24,7 +24,8 @@ from services.feedback.records import (
 )
 from services.feedback.regenerating import still_open
 from services.feedback.reviewing import Decided
-from services.feedback.service import Ask, Withdraw
+from services.feedback.service import Ask
+from services.feedback.withdrawing import Withdraw
 from shared.delivery import Unavailable
 from shared.events import DraftRequested, MailSkippedData, ReplyApproved
 from shared.postgres import transaction

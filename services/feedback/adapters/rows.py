@@ -9,6 +9,7 @@ import asyncpg
 from pydantic import TypeAdapter
 
 from services.feedback.adapters.text import storable
+from services.feedback.comparing import Comparison
 from services.feedback.records import (
     EXCERPT_CHARS,
     DocumentState,
@@ -17,7 +18,13 @@ from services.feedback.records import (
     StoredDraft,
     StoredReview,
 )
-from shared.events import DraftDeclinedData, DraftReadyData, ReviewRecordedData
+from services.feedback.settling import StoredReply
+from shared.events import (
+    DraftDeclinedData,
+    DraftReadyData,
+    ReplyApprovedData,
+    ReviewRecordedData,
+)
 from shared.records import Address, Passage
 
 _PASSAGES = TypeAdapter(tuple[Passage, ...])
@@ -87,6 +94,17 @@ def outcome(row: asyncpg.Record) -> MailOutcome:
 def document(row: asyncpg.Record) -> DocumentState:
     """A row of sql.DOCUMENT."""
     return DocumentState(**dict(row))
+
+
+def reply(row: asyncpg.Record) -> StoredReply:
+    """A row of sql.REPLY."""
+    values = dict(row)
+    compared, approved = values.pop("comparison"), values.pop("data")
+    return StoredReply(
+        **values,
+        comparison=Comparison.model_validate_json(compared) if compared else None,
+        reply=ReplyApprovedData.model_validate_json(approved) if approved else None,
+    )
 
 
 def _sender(values: dict[str, Any]) -> Address:

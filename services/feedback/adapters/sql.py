@@ -65,17 +65,14 @@ where d.status = 'waiting' and m.thread_id = $1 and m.mail_id <> $2
   and (m.received, m.mail_id) < ($3, $2)
 order by d.draft_id for update of d
 """
-OF_SAME_MAIL = (
-    DRAFT  # noqa: S608 - both halves are constants
-    + """
-where d.mail_id = (select mail_id from feedback.drafts
-                   where draft_id = $1 and ($2::text[] is null or mailbox = any($2)))
-order by d.draft_id for update of d
+MAIL_OF = """
+select mail_id from feedback.drafts
+where draft_id = $1 and ($2::text[] is null or mailbox = any($2))
 """
-)
+OF_MAIL = f"{DRAFT} where d.mail_id = $1 order by d.draft_id for update of d"
 LOCK_THREAD = """
-select pg_advisory_xact_lock(hashtextextended(m.thread_id::text, 0))
-from feedback.drafts d join feedback.mails m using (mail_id) where d.draft_id = $1
+select pg_advisory_xact_lock(hashtextextended(thread_id::text, 0))
+from feedback.mails where mail_id = $1
 """
 NEXT_REQUEST = """
 update feedback.mails m set requests = 1 + greatest(m.requests,
@@ -157,4 +154,45 @@ on conflict (review_id) do nothing returning true
 PUT_APPROVED = """
 insert into feedback.replies (reply_id, mail_id, draft_id, mailbox, state, approved, data)
 values ($1, $2, $3, $4, 'approved', $5, $6::jsonb) on conflict (reply_id) do nothing
+"""
+PUT_REPLY = """
+insert into feedback.replies (reply_id, mail_id, draft_id, mailbox, state, approved, settled,
+    message_id, why, text, comparison)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb)
+on conflict (reply_id) do update set state = excluded.state, settled = excluded.settled,
+    message_id = excluded.message_id, why = excluded.why, text = excluded.text,
+    comparison = excluded.comparison, draft_id = excluded.draft_id
+"""
+REPLY = """
+select reply_id, mail_id, draft_id, mailbox, state, approved, settled, message_id, why, text,
+       comparison, data
+from feedback.replies
+"""
+ONE_REPLY = f"{REPLY} where reply_id = $1 and ($2::text[] is null or mailbox = any($2))"
+# A reply that was sent without an approval has the time of its sending.
+REPLIES = (
+    REPLY  # noqa: S608 - both halves are constants
+    + """
+where ($1::text is null or state = $1) and ($2::text is null or mailbox = $2)
+  and ($5::text[] is null or mailbox = any($5))
+  and ($4::uuid is null or (coalesce(approved, settled), reply_id) >
+       (select coalesce(approved, settled), reply_id from feedback.replies
+        where reply_id = $4 and ($5::text[] is null or mailbox = any($5))))
+order by coalesce(approved, settled), reply_id limit $3
+"""
+)
+ANSWERED_MAIL = """
+select coalesce(
+    (select mail_id from feedback.replies where reply_id = $1 and mailbox = $4),
+    (select mail_id from feedback.mails where mail_id = $2 and mailbox = $4),
+    (select mail_id from feedback.mails where mailbox = $4 and message_id = $3 and $3 <> ''
+     order by received desc, mail_id limit 1))
+"""
+PUT_UNMATCHED = """
+insert into feedback.unmatched (event_id, mailbox, mail_id, in_reply_to, heard, event)
+values ($1, $2, $3, $4, $5, $6) on conflict (event_id) do nothing
+"""
+UNMATCHED = """
+select event from feedback.unmatched
+where mail_id = $2 or (mailbox = $1 and in_reply_to = $3 and $3 <> '') order by heard, event_id
 """

@@ -11,7 +11,7 @@ from services.feedback.adapters import rows, sql
 from services.feedback.adapters.text import clean, storable
 from services.feedback.errors import no_draft, used_id
 from services.feedback.records import IndexedVersion, Status, StoredDraft, StoredReview
-from services.feedback.service import Why, Withdraw
+from services.feedback.withdrawing import Why, Withdraw
 from shared.envelope import Event
 from shared.events import ReplyApprovedData
 from shared.postgres import Connection
@@ -94,10 +94,16 @@ async def of_same_mail(db: Connection, viewer: Viewer, draft_id: UUID) -> dict[U
     The lock of the thread comes first, as in `put_mail`: a draft that is just being stored is
     either among them or will see what is decided here.
     """
-    await db.execute(sql.LOCK_THREAD, draft_id)
-    found = await db.fetch(sql.OF_SAME_MAIL, draft_id, viewer.mailbox_list)
-    if not found:
+    mail_id = await db.fetchval(sql.MAIL_OF, draft_id, viewer.mailbox_list)
+    if mail_id is None:
         raise no_draft(draft_id)
+    return await of_mail(db, mail_id)
+
+
+async def of_mail(db: Connection, mail_id: UUID) -> dict[UUID, StoredDraft]:
+    """The drafts of a mail, as `of_same_mail` gives them."""
+    await db.execute(sql.LOCK_THREAD, mail_id)
+    found = await db.fetch(sql.OF_MAIL, mail_id)
     return {draft.draft_id: draft for draft in map(rows.draft, found)}
 
 

@@ -8,6 +8,7 @@ from typing import cast
 from fastapi import Request
 
 from services.feedback.access import Audit
+from services.feedback.answering import Answering
 from services.feedback.auditing import AuditLog
 from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
@@ -37,6 +38,7 @@ class Desk:
     library: Library
     reading: DocumentReading
     editing: Editing
+    answering: Answering
     mails: MailReading
     progress: Progress
 
