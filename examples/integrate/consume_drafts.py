@@ -4,6 +4,8 @@ A durable consumer: what is said while this program is down waits for it. With -
 again there, as far back as the stream reaches. NATS_URL and NATS_NKEY (downstream.nk) say where.
 """
 
+# ruff: noqa: T201 - a program that prints
+
 import argparse
 import asyncio
 import json
@@ -24,6 +26,7 @@ async def subscribed(client, since=None):
     """The subscription; with ``since`` the consumer is made anew, to begin there."""
     jetstream = client.jetstream()
     config = ConsumerConfig(
+        name=DURABLE,
         durable_name=DURABLE,
         filter_subject="draft.ready.v1.>",  # or draft.ready.v1.<mailbox>
         ack_policy=AckPolicy.EXPLICIT,

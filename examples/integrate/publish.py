@@ -3,6 +3,8 @@
 NATS_URL and NATS_NKEY (a seed file) as for the other examples; needs `pip install nats-py[nkeys]`.
 """
 
+# ruff: noqa: T201 - a program that prints
+
 import asyncio
 import base64
 import json

@@ -7,6 +7,8 @@ A consumer of its own: what is said while this program is down waits. NATS_URL a
 (downstream.nk) say where.
 """
 
+# ruff: noqa: T201 - a program that prints
+
 import argparse
 import asyncio
 import base64
@@ -84,7 +86,11 @@ async def main(url, subject, secret):
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     config = ConsumerConfig(
-        durable_name=DURABLE, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=60
+        name=DURABLE,
+        durable_name=DURABLE,
+        filter_subject=subject,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=60,
     )
     jetstream = client.jetstream()
     await jetstream.add_consumer(STREAM, config)  # as it is, when it is there already
