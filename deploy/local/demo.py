@@ -29,6 +29,7 @@ from deploy.local import demo_model
 from deploy.local.demo_model import Way
 from deploy.local.process import spawn, tail
 from deploy.local.stack import SERVICES
+from shared.cli.accounts import way_in
 from shared.cli.adding import FAILED, Desk, Paper, Result
 from shared.cli.client import connected
 from shared.cli.documents import progress
@@ -231,7 +232,8 @@ def _next(where: Where) -> str:
     data = os.path.relpath(DATA)
     program = os.path.relpath(Path(sys.executable).with_name("sourcier"))
     return (
-        f"drafts over HTTP      {where.url('feedback')}/v1/drafts\n"
+        f"the desk              {way_in(where)}\n"
+        f"again                 {program} accounts link admin --data {data}\n"
         f"your own e-mail       {program} send my.eml --wait --data {data}\n"
         f"your own documents    {program} add FOLDER --data {data}\n"
         f'search                {program} search "…" --data {data}\n'

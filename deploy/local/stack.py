@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -9,12 +11,13 @@ from deploy.local import keys, permissions
 from deploy.local.folder import DataFolder
 from deploy.local.nats import NatsServer
 from deploy.local.postgres import PostgresServer
+from deploy.local.process import StartFailed
 from deploy.local.s3 import PORTS, S3Server
 from deploy.migrating import MIGRATIONS, SCHEMA_OF, migrate
 from shared import admin, settings
 from shared.cli.client import connected
 from shared.cli.scaling import replicas
-from shared.cli.where import configured
+from shared.cli.where import FIRST_ACCOUNT, accounts_file, configured
 
 SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback")
 BRIDGE = "mail"
@@ -39,6 +42,8 @@ class Stack:
         names = ["nats", *PORTS, *self.processes]
         self.ports = folder.ports(names)
         public = keys.nkey_seeds(folder.secrets, permissions.USERS)
+        self.operator_token = folder.secrets / "operator-token"
+        keys.password(folder.secrets, self.operator_token.name)
         self._s3_secret = keys.password(folder.secrets, "s3-secret-key")
         path, logs = folder.path, folder.logs
         self._index = folder.private("index")
@@ -72,6 +77,7 @@ class Stack:
         for done in starting:
             done.result()
         self._prepare_database()
+        self._first_account()
 
     def restart(self, server: Server) -> None:
         """Start a server that died, on the same port. Raises ``StartFailed``."""
@@ -82,6 +88,16 @@ class Stack:
         for server in self.servers:
             server.stop()
         self._threads.shutdown()
+
+    def _first_account(self) -> None:
+        """An administrator, who comes in by a one-time link, where nobody has an account."""
+        file = accounts_file(self.folder.path)
+        if "feedback" in self.processes.values() and not file.exists():
+            tool = [sys.executable, "-m", "services.feedback.accounts_tool", "--file", str(file)]
+            words = ["add", FIRST_ACCOUNT, "--role", "admin", "--no-password"]
+            done = subprocess.run([*tool, *words], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+            if done.returncode:
+                raise StartFailed(f"the first account: {done.stderr.strip()}")
 
     def _prepare_database(self) -> None:
         self.postgres.create_database(DATABASE)
@@ -113,6 +129,9 @@ class Stack:
             "SOURCIER_OBJECTS__SECURE": "false",
             "SOURCIER_RETRIEVAL__PATH": str(self._index),
         }
+        if user in ("feedback", permissions.OPERATOR):
+            found["SOURCIER_DESK__OPERATOR_TOKEN"] = str(self.operator_token)
+            found["SOURCIER_DESK__ACCOUNTS"] = str(accounts_file(self.folder.path))
         if user in SCHEMA_OF:
             found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
         if name in self.processes:

@@ -18,9 +18,10 @@ from deploy.local.folder import AlreadyRunning, DataFolder, Running
 from deploy.local.process import StartFailed
 from deploy.local.service import Supervised
 from deploy.local.stack import Server, Stack
+from shared.cli.accounts import way_in
 from shared.cli.problem import Problem
 from shared.cli.scaling import scaled
-from shared.cli.where import configured
+from shared.cli.where import Where, configured
 
 DRAIN_MARGIN = 5.0
 """Seconds a service gets beyond its own drain deadline before it is killed."""
@@ -114,9 +115,19 @@ class Supervisor:
                 self._say(f"[red]{service.name} keeps ending; see {service.log}")
             case _:
                 pass
-        if self._services and all(each.state == "running" for each in self._services):
-            self._state = "running"
+        running = bool(self._services) and all(s.state == "running" for s in self._services)
+        first = running and self._state == "starting"
+        self._state = "running" if running else self._state
         self._write()
+        if first and self._console.is_terminal:  # not into a log: whoever reads it could enter
+            self._tasks.append(asyncio.create_task(self._tell_way_in(), name="way in"))
+
+    async def _tell_way_in(self) -> None:
+        name = next(n for n, of in self._stack.processes.items() if of == "feedback")
+        desk = configured().desk.model_copy(update={"operator_token": self._stack.operator_token})
+        config = configured().model_copy(update={"desk": desk})
+        where = Where(config, {"feedback": {"url": f"http://127.0.0.1:{self._stack.ports[name]}"}})
+        self._say(f"the desk: {escape(await asyncio.to_thread(way_in, where))}")
 
     def _write(self) -> None:
         """The state file, by which ``sourcier`` finds and shows the stack."""

@@ -17,8 +17,8 @@ from shared.cli.plain import line
 from shared.cli.problem import Problem
 from shared.cli.redrafting import ask, ask_and_wait
 from shared.cli.render import panel, table
-from shared.cli.web import fetch
-from shared.cli.where import Data, locate
+from shared.cli.web import feedback
+from shared.cli.where import Data, Where, locate
 from shared.envelope import Event
 from shared.events import DraftDeclined, DraftDeclinedData, DraftReady, DraftReadyData
 
@@ -43,8 +43,8 @@ def drafts(
     """
     if context.invoked_subcommand:
         return
-    url = f"{locate(data).url('feedback')}/v1/drafts"
-    found = fetch("GET", url, status=status, mailbox=mailbox, limit=limit)
+    asked = (locate(data), "GET", "/v1/drafts")
+    found = feedback(*asked, status=status, mailbox=mailbox, limit=limit)
     if as_json:
         typer.echo(written(found))
         return
@@ -75,8 +75,8 @@ def show(
 
     Example: `sourcier drafts show 3f2a9c1e`
     """
-    base = f"{locate(data).url('feedback')}/v1/drafts"
-    found = fetch("GET", f"{base}/{_full(draft, base)}")
+    where = locate(data)
+    found = feedback(where, "GET", f"/v1/drafts/{_full(draft, where)}")
     if as_json:
         typer.echo(written(found))
         return
@@ -107,7 +107,7 @@ def regenerate(
     Example: `sourcier drafts regenerate 3f2a9c1e --instruction "Plus court." --wait`
     """
     where = locate(data)
-    whole = _full(draft, f"{where.url('feedback')}/v1/drafts")
+    whole = _full(draft, where)
     wish = {"instruction": instruction} | ({"engine": engine} if engine else {})
     if not wait:
         asked = ask(where, whole, wish)
@@ -123,11 +123,11 @@ def regenerate(
         raise typer.Exit(1)
 
 
-def _full(draft: str, base: str) -> str:
+def _full(draft: str, where: Where) -> str:
     """The whole id; a beginning will do when it is the beginning of one of the last 500."""
     with suppress(ValueError):
         return str(UUID(draft))
-    known = [d["draft_id"] for d in fetch("GET", base, limit=500)]
+    known = [d["draft_id"] for d in feedback(where, "GET", "/v1/drafts", limit=500)]
     found = [each for each in known if each.startswith(draft.lower())]
     if len(found) == 1:
         return str(found[0])

@@ -8,7 +8,19 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from shared.cli import dead, documents, drafts, explain, mails, models, operate, serve, status
+from shared.cli import (
+    accounts,
+    config,
+    dead,
+    documents,
+    drafts,
+    explain,
+    mails,
+    models,
+    operate,
+    serve,
+    status,
+)
 from shared.cli.plain import lines
 from shared.cli.problem import Problem
 
@@ -30,10 +42,12 @@ app.command()(documents.search)
 app.command()(mails.send)
 app.add_typer(explain.app, name="mails")
 app.add_typer(drafts.app, name="drafts")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(dead.app, name="dead-letters")
 app.add_typer(operate.topology, name="topology")
 app.add_typer(operate.index, name="index")
 app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from shared import admin, settings
+from shared.cli.accounts import way_in
 from shared.cli.client import connected
 from shared.cli.models import ensure
 from shared.cli.plain import line
@@ -56,6 +57,7 @@ def up(
         raise Problem(f"a stack is already running in {folder}; stop it with `sourcier down`")
     _detached(folder, command)
     typer.echo(f"running in {folder}; stop it with `sourcier down`")
+    typer.echo(f"the desk: {way_in(locate(folder))}")
 
 
 def _detached(folder: Path, command: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from shared.cli.client import Heard, connected
 from shared.cli.outcomes import Outcome, outcome_of
 from shared.cli.problem import Problem
-from shared.cli.web import fetch
+from shared.cli.web import feedback
 from shared.cli.where import Where
 from shared.delivery import Invalid
 from shared.document_events import MessageDead
@@ -29,8 +29,7 @@ Asked = dict[str, Any]
 
 def ask(where: Where, draft_id: str, wish: dict[str, str]) -> Asked:
     """Ask feedback for another draft. Raises ``Problem`` in its words."""
-    url = f"{where.url('feedback')}/v1/drafts/{draft_id}/regenerate"
-    return dict(fetch("POST", url, body=wish))
+    return dict(feedback(where, "POST", f"/v1/drafts/{draft_id}/regenerate", body=wish))
 
 
 async def ask_and_wait(

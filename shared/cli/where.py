@@ -18,6 +18,8 @@ from shared.cli.problem import Problem
 if TYPE_CHECKING:  # it takes 0.3 s to import
     from shared.objects import ObjectStore
 
+FIRST_ACCOUNT = "admin"
+"""Of the desk, made by `sourcier up` where nobody has an account."""
 DEFAULT_DATA = Path(".sourcier")
 Data = Annotated[
     Path | None,
@@ -50,6 +52,16 @@ class Where:
             )
         return str(found["url"])
 
+    def token(self) -> str | None:
+        """The secret that feedback's API asks for; None when none is configured."""
+        path = self.settings.desk.operator_token
+        if path is None:
+            return None
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise Problem(f"desk.operator_token {path} cannot be read: {error}") from error
+
     def store(self) -> ObjectStore:
         """The object store, for bodies that are too large for an event."""
         from shared.objects import S3Objects
@@ -60,6 +72,13 @@ class Where:
 def data_folder(data: Path | None) -> Path:
     """The folder a stack is, or would be, in."""
     return (data or DEFAULT_DATA).resolve()
+
+
+def accounts_file(folder: Path) -> Path:
+    """The accounts of the desk: as configured, else in the stack's folder."""
+    desk = configured().desk
+    chosen = "accounts" in desk.model_fields_set
+    return desk.accounts.resolve() if chosen else folder / "accounts.toml"
 
 
 def locate(data: Path | None) -> Where:

@@ -23,6 +23,7 @@ from shared.registry import decode
 from shared.settings import Nats, Settings, Streams
 from tests import samples
 
+TOKEN = "the-token-of-an-operator-0123456789"
 HEARD = ("sourcier.mail.accepted.v1", "sourcier.draft.ready.v1", "sourcier.document.indexed.v1")
 
 
@@ -44,12 +45,17 @@ async def feedback(
     await database.execute("truncate feedback.mails, feedback.documents, feedback.outbox cascade")
     await database.close()
     port = free_ports(1)[0]
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
     environment = {
         **os.environ,
         "SOURCIER_CONFIG": str(tmp_path / "none.toml"),
         "SOURCIER_NATS__URL": broker,
         "SOURCIER_STREAMS__MAX_BYTES": str(16 * 1024 * 1024),
         "SOURCIER_POSTGRES__DSN": postgres_dsn,
+        "SOURCIER_OBJECTS__SECRET_KEY": "there is no store",
+        "SOURCIER_DESK__OPERATOR_TOKEN": str(token),
+        "SOURCIER_DESK__ACCOUNTS": str(tmp_path / "accounts.toml"),
         "SOURCIER_HTTP__PORT": str(port),
     }
     process = await asyncio.create_subprocess_exec(
@@ -86,7 +92,8 @@ async def test_from_draft_event_to_approved_reply(
 ) -> None:
     url, process = feedback
     client = await nats.connect(broker)
-    async with httpx.AsyncClient(base_url=url, timeout=5) as http:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(base_url=url, timeout=5, headers=headers) as http:
         await eventually(http, "/readyz")
         replies = await client.jetstream().subscribe("reply.>", stream="DRAFT")
         await publish(client)

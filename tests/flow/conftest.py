@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import pytest
 
 from shared.cli.where import Where, locate
@@ -58,6 +59,12 @@ class Stack:
     def where(self) -> Where:
         with patch.dict(os.environ):  # the command would keep the stack's variables
             return locate(self.data)
+
+    def feedback(self) -> httpx.Client:
+        """feedback's API, as the operator."""
+        where = self.where()
+        headers = {"Authorization": f"Bearer {where.token()}"}
+        return httpx.Client(base_url=where.url("feedback"), headers=headers, timeout=30)
 
     def state(self) -> dict[str, Any]:
         return dict(json.loads((self.data / "stack.json").read_text()))

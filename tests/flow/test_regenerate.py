@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from .conftest import Stack, letter
@@ -46,8 +45,9 @@ def test_both_drafts_are_kept_until_one_is_approved(stack: Stack, draft_id: str)
     assert second["passages"] == first["passages"]
     assert any(check["name"] == "instruction" for check in second["checks"])
 
-    api = f"{stack.where().url('feedback')}/v1/drafts"
-    approved = httpx.post(f"{api}/{again['draft_id']}/review", json={"decision": "approved"})
+    with stack.feedback() as api:
+        path = f"/v1/drafts/{again['draft_id']}/review"
+        approved = api.post(path, json={"decision": "approved"})
     assert approved.status_code == 200, approved.text
     shown = stack.json("drafts", "show", draft_id)
     assert (shown["status"], shown["ready"]["text"]) == ("withdrawn", first["text"])
@@ -66,7 +66,8 @@ def test_an_engine_that_is_not_there_is_said_to_the_person_who_asked(
     unknown = stack.run("drafts", "regenerate", draft_id, "--engine", "opnai", ok=False)
     assert unknown.returncode == 1
     assert "'extractive' or 'openai'" in unknown.stderr
-    mail = httpx.get(f"{stack.where().url('feedback')}/v1/mails/{missing['mail_id']}").json()
+    with stack.feedback() as api:
+        mail = api.get(f"/v1/mails/{missing['mail_id']}").json()
     assert (mail["outcome"], mail["draft_id"]) == ("draft", draft_id)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from .conftest import Stack, letter
@@ -49,9 +48,10 @@ def test_a_reviewed_draft_stays(stack: Stack, tmp_path: Path) -> None:
     who = {"From": "Garde <garde@mairie-fil.example>", "Subject": "Étude du gymnase"}
     name = "<gymnase-1@mairie-fil.example>"
     first = sent(stack, tmp_path, "un", STUDY, **who, **{"Message-ID": name})
-    api = f"{stack.where().url('feedback')}/v1/drafts/{first['draft_id']}/review"
     text = stack.json("drafts", "show", first["draft_id"])["ready"]["text"]
     edited = {"decision": "edited", "final_text": f"{text}\n\nBien à vous."}
-    assert httpx.post(api, json=edited).status_code == 200
+    with stack.feedback() as api:
+        path = f"/v1/drafts/{first['draft_id']}/review"
+        assert api.post(path, json=edited).status_code == 200
     newer = sent(stack, tmp_path, "deux", LOAN, **who, **{"In-Reply-To": name})
     assert (status(stack, first)[0], status(stack, newer)[0]) == ("edited", "waiting")

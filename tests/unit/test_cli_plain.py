@@ -84,7 +84,7 @@ def test_a_stored_draft_is_shown_with_its_subject(monkeypatch: pytest.MonkeyPatc
     data = ready.model_dump(mode="json")
     data["mail"]["subject"] = "[/externe] Question"
     stored = {"ready": data, "declined": None, "status": "waiting", "status_detail": ""}
-    monkeypatch.setattr(drafts, "fetch", lambda *_, **__: stored)
+    monkeypatch.setattr(drafts, "feedback", lambda *_, **__: stored)
     monkeypatch.setenv("SOURCIER_NATS__URL", "nats://127.0.0.1:1")
     monkeypatch.setenv("SOURCIER_FEEDBACK_URL", "http://127.0.0.1:1")
     done = CliRunner().invoke(drafts.app, ["show", str(ready.draft_id)])

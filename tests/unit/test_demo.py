@@ -50,7 +50,7 @@ def test_the_summary_tells_every_outcome_and_what_to_try(tmp_path: Path) -> None
         ["c[2J.eml", "none", "timeout", "", "1.23"],
         ["d.eml", "draft", "sources: 1", "openai", "1.23"],
     ]
-    assert "http://127.0.0.1:8085/v1/drafts" in text
+    assert "http://127.0.0.1:8085\n" in text
     for verb in ("send my.eml --wait", "add FOLDER", 'search "…"', "status"):
         assert f"sourcier {verb} --data" in text
     assert "make demo-vllm" in text.splitlines()[-2]

@@ -21,6 +21,7 @@ from shared.events import DraftReady, MailAccepted, ReplyApproved
 from shared.identity import stable_id
 from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
+from tests.viewers import AGENT, desk_for
 
 UNKNOWN = stable_id("nobody")
 EVENTS = {type(event): event for event in samples.events()}
@@ -41,8 +42,10 @@ async def api(store: MemoryDrafts) -> AsyncIterator[httpx.AsyncClient]:
     await service.record_mail(mail)
     await service.record_draft(draft)
     await service.record_document(document)
-    transport = httpx.ASGITransport(build_api(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://feedback") as client:
+    transport = httpx.ASGITransport(build_api(desk_for(service, AGENT)))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://feedback", headers={"Authorization": "Bearer x"}
+    ) as client:
         yield client
 
 
@@ -85,7 +88,7 @@ async def test_another_draft_is_asked_for(api: httpx.AsyncClient, store: MemoryD
         "request_id": 1,
     }
     assert (await api.post(url, json={})).json()["request_id"] == 2
-    assert (await store.figures()).outbox == 2
+    assert (await store.figures(AGENT)).outbox == 2
     await api.post(f"/v1/drafts/{samples.DRAFT}/review", json={"decision": "rejected"})
     late = await api.post(url, json={})
     assert late.status_code == 409
@@ -147,7 +150,7 @@ async def _reviewed(store: MemoryDrafts, **mail: object) -> list[Event]:
     draft = event.model_copy(update={"data": event.data.model_copy(update={"mail": block})})
     service = FeedbackService(store, lambda: samples.AT, lambda: None)
     await service.record_draft(draft)
-    await service.review(samples.DRAFT, ReviewWish(decision="approved"))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     said: list[Event] = []
 
     async def say(event: Event) -> None:
@@ -184,7 +187,7 @@ async def test_an_event_nobody_can_decode_is_refused_in_words() -> None:
 async def test_a_database_that_is_down_is_503(
     api: httpx.AsyncClient, store: MemoryDrafts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def down() -> None:
+    async def down(viewer: object) -> None:
         raise Unavailable("PostgreSQL: connection refused")
 
     monkeypatch.setattr(store, "figures", down)
