@@ -21,7 +21,7 @@ from services.feedback.records import ReviewWish
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.document_events import DocumentRemoved
-from shared.events import DraftReady
+from shared.events import DraftReady, MailAccepted
 from shared.postgres import Pool, open_pool
 from shared.queries import SearchAnswer, SearchQuery
 from shared.records import Passage
@@ -297,3 +297,19 @@ async def test_locks_are_told_with_their_mailbox(world: World) -> None:
         await listener.reset()
     seen = [(change["kind"], change["id"], change["mailbox"]) for change in told]
     assert seen == [("lock", str(DRAFT), "default")] * 3
+
+
+@pytest.mark.parametrize("edited", [True, False])
+async def test_a_newer_mail_leaves_what_an_agent_typed(world: World, edited: bool) -> None:
+    if edited:
+        await world.editing.open(ALIX, DRAFT)
+        await world.editing.save(ALIX, DRAFT, "Déjà à moitié écrit.", 0)
+    block = samples.MAIL.model_copy(
+        update={"mail_id": uuid4(), "received": samples.MAIL.received + timedelta(hours=1)}
+    )
+    event = next(event for event in samples.events() if isinstance(event, MailAccepted))
+    await world.service.record_mail(
+        event.model_copy(update={"data": event.data.model_copy(update={"mail": block})})
+    )
+    kept = (await world.editing.open(ALIX, DRAFT, take=False)).draft
+    assert kept.status == ("waiting" if edited else "withdrawn")

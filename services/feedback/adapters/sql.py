@@ -59,10 +59,12 @@ update feedback.mails set outcome = $2, draft_id = $3, reason = $4, detail = $5,
 where mail_id = $1 and (decided is null or decided <= $6)
   and not ($2 = 'declined' and outcome = 'draft')
 """
+# One that an agent works on stays: what was typed is not taken away.
 OLDER_WAITING = f"""
 {DRAFT} join feedback.mails m using (mail_id)
 where d.status = 'waiting' and m.thread_id = $1 and m.mail_id <> $2
   and (m.received, m.mail_id) < ($3, $2)
+  and not exists (select from feedback.edits e where e.draft_id = d.draft_id)
 order by d.draft_id for update of d
 """
 MAIL_OF = """
