@@ -48,7 +48,9 @@ def server_url() -> Iterator[str | None]:
         from testcontainers.core.container import DockerContainer
         from testcontainers.core.waiting_utils import wait_for_logs
 
-        with DockerContainer("qdrant/qdrant:v1.17.0").with_exposed_ports(6334) as container:
+        from tests.fixtures.containers import image
+
+        with DockerContainer(image("qdrant")).with_exposed_ports(6334) as container:
             wait_for_logs(container, "Qdrant gRPC listening", timeout=60)
             host, port = container.get_container_host_ip(), container.get_exposed_port(6334)
             yield f"http://{host}:{port}"
