@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from services.feedback.adapters.audit import PostgresAudit
 from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.edits import PostgresEdits
+from services.feedback.adapters.figures import PostgresFigures
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.listening import PostgresChanges
 from services.feedback.adapters.mail_reader import PostgresMails
@@ -59,6 +60,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         queue=PostgresQueue(pool),
         live=(live := Live()),
         library=_library(settings, pool, objects, service, relay),
+        figures=PostgresFigures(pool),
         reading=DocumentReading(PostgresVersions(pool), objects),
         editing=_editing(settings, pool, bus),
         answering=answering,

@@ -15,6 +15,7 @@ from services.feedback.desk import (
     account,
     audit,
     documents,
+    figures,
     live,
     mail_view,
     queue,
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     review.router,
     mail_view.router,
     documents.router,
+    figures.router,
     sources.router,
 )
 """Each page's module adds its ``router``."""

@@ -15,6 +15,7 @@ from services.feedback.desk.limiting import Limits
 from services.feedback.desk.progress import Progress
 from services.feedback.editing import Editing
 from services.feedback.following import Live
+from services.feedback.figuring import Figuring
 from services.feedback.library import Library
 from services.feedback.queueing import Queue
 from services.feedback.reading_documents import DocumentReading
@@ -37,6 +38,7 @@ class Desk:
     live: Live
     library: Library
     reading: DocumentReading
+    figures: Figuring
     editing: Editing
     answering: Answering
     mails: MailReading
