@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from shared.bridge import Bridge
 from shared.categories import Triage
+from shared.datasets import Datasets
 from shared.desk import Desk
 from shared.envelope import Slug
 from shared.model_settings import Generation, Models, Serving
@@ -159,6 +160,7 @@ class Settings(BaseSettings):
     log: Log = Log()
     bridge: Bridge = Bridge()
     desk: Desk = Desk()
+    datasets: Datasets = Datasets()
 
     @classmethod
     def settings_customise_sources(

@@ -16,6 +16,7 @@ from services.feedback.headings import with_headings
 from services.feedback.prompt_words import WORDS
 from services.feedback.prompting import Prompt, prose_prompt
 from services.feedback.prose import body, renumbered, same
+from services.feedback.pseudonyms import Found, people_of, texts_in
 from services.feedback.records import StoredDraft, StoredReview
 from services.feedback.triplets import triplets_of
 from shared.identity import stable_id
@@ -37,13 +38,20 @@ ANSWERED = ("approved", "edited", "unused")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row with its columns, before pseudonyms; ``id`` is the same in every version."""
+    """A row with its columns, before pseudonyms; ``id`` is the same in every version.
+
+    ``texts``: where personal data is looked for. ``people``: names and addresses known from the
+    e-mail's header. ``public``: what anyone may read.
+    """
 
     kind: Kind
     id: UUID
     mail_id: UUID
     thread_id: UUID
     values: dict[str, Any]
+    texts: tuple[str, ...] = ()
+    people: tuple[Found, ...] = ()
+    public: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,8 @@ def _described(draft: StoredDraft, stored: StoredReview, prompt: Prompt) -> dict
 
 def _row(kind: Kind, identity: UUID, draft: StoredDraft, values: dict[str, Any]) -> Row:
     mail = draft.data.mail
+    added = draft.review.added if draft.review else ()
+    passages = (*draft.data.passages, *added)
     common = {
         "id": str(identity),
         "mail_id": str(mail.mail_id),
@@ -210,7 +220,25 @@ def _row(kind: Kind, identity: UUID, draft: StoredDraft, values: dict[str, Any])
         "category": mail.category,
         "language": mail.language,
     }
-    return Row(kind, identity, mail.mail_id, mail.thread_id, {**values, **common})
+    written = [
+        values.get(column) for column in ("chosen", "rejected", "completion", "note", "reasons")
+    ]
+    return Row(
+        kind,
+        identity,
+        mail.mail_id,
+        mail.thread_id,
+        {**values, **common},
+        texts=(
+            mail.subject,
+            mail.new_text,
+            *mail.earlier,
+            *texts_in(written),
+            *(p.text for p in passages if p.audience != "public"),
+        ),
+        people=people_of(mail),
+        public="\n".join(p.text for p in passages if p.audience == "public"),
+    )
 
 
 def _decision(draft: StoredDraft) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
+from shared.records import MailBlock
+
 Entity = Literal["PERSONNE", "ADRESSE", "TELEPHONE", "COURRIEL", "IBAN", "NIR", "NAISSANCE"]
 """What a replaced string becomes, with its number: PERSONNE_1."""
 ENTITIES: tuple[Entity, ...] = get_args(Entity)
@@ -27,6 +29,12 @@ _TITLES = frozenset(
     )
 )
 _PARTICLES = frozenset(_WORD.findall("de du des la le les d l el al ben da dos van von di y et"))
+_OFFICE = re.compile(
+    r"\b(?:mairie|commune|ville|service|accueil|contact|département|région|secrétariat|direction|"
+    r"association|école|collège|lycée|agence|syndicat|communauté|métropole|préfecture|société|"
+    r"office|bureau|info|ministère|université|centre|maison|conseil)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,17 @@ class Pseudonyms:
         if text not in self._known:
             self._seen[found.entity] += 1
             self._known[text] = f"{found.entity}_{self._seen[found.entity]}"
+
+
+def people_of(mail: MailBlock) -> tuple[Found, ...]:
+    """Who wrote, as the header has it; the name of an office is not a person's."""
+    found: list[Found] = []
+    for one in (mail.sender, mail.reply_to):
+        if one and one.address:
+            found.append(Found("COURRIEL", one.address))
+        if one and one.name and "@" not in one.name and not _OFFICE.search(one.name):
+            found.append(Found("PERSONNE", one.name))
+    return tuple(dict.fromkeys(found))
 
 
 def texts_in(value: Any) -> list[str]:

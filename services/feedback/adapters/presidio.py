@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -33,7 +32,8 @@ _NAMES: dict[str, Entity] = {
 
 
 class PresidioRecogniser:
-    """Presidio's analyzer over spaCy's French names; loaded once, about 0.4 GB.
+    """Presidio's analyzer over spaCy's French names; loaded once, about 0.4 GB (1 GB where torch
+    is installed, which spaCy imports and does not need).
 
     ``kept``: places and institutions that carry meaning, which are no personal data.
     """
@@ -80,11 +80,11 @@ def _by_form() -> list[Any]:
     from presidio_analyzer import Pattern, PatternRecognizer
     from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
-    class Checked(PatternRecognizer):  # type: ignore[misc]  # Presidio has no types
+    class Checked(PatternRecognizer):
         """Matches of a pattern; those of a NIR by their key."""
 
         def validate_result(self, pattern_text: str) -> bool | None:
-            return patterns.valid_nir(pattern_text) if self.name == "FR_NIR" else None
+            return patterns.valid_nir(pattern_text) if "FR_NIR" in self.supported_entities else None
 
     names = [*patterns.PATTERNS["PERSON"], patterns.given_pattern(_given())]
     known = {**patterns.PATTERNS, "PERSON": names}
@@ -103,19 +103,16 @@ def _by_form() -> list[Any]:
 
 @cache
 def _analyzer() -> Any:
-    # spaCy's engine imports torch wherever it is installed: 0.6 GB for nothing.
-    if "torch" not in sys.modules:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # says that there is none
     import spacy
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
     from presidio_analyzer.predefined_recognizers import SpacyRecognizer
 
-    class Names(SpacyNlpEngine):  # type: ignore[misc]  # Presidio has no types
+    class Names(SpacyNlpEngine):
         """spaCy with what finds names only."""
 
         def load(self) -> None:
-            self.nlp = {LANGUAGE: spacy.load(MODEL, exclude=_UNUSED)}
+            self.nlp: Any = {LANGUAGE: spacy.load(MODEL, exclude=_UNUSED)}
 
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     names = NerModelConfiguration(

@@ -1,0 +1,35 @@
+"""Starts the program that makes a version of the datasets, beside the service."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from services.feedback.access import Viewer
+from services.feedback.datasets import Export
+
+
+class ExportProcess:
+    """One program an export: what it takes of memory and time, the desk does not feel."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[int]] = set()
+
+    async def __call__(self, viewer: Viewer, export: Export) -> None:
+        options = [*export.wish.kinds, "--export-id", str(export.export_id)]
+        options += ["--account", viewer.account]
+        if export.wish.include_extractive:
+            options.append("--include-extractive")
+        for mailbox in viewer.mailbox_list or ():
+            options += ["--mailbox", mailbox]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.feedback.export",
+            *options,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        task = asyncio.create_task(process.wait(), name="export")
+        self._running.add(task)  # a task that nobody holds may be collected
+        task.add_done_callback(self._running.discard)
