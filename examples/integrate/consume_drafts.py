@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import nats
-from nats.errors import TimeoutError as NothingYet
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
@@ -65,7 +64,7 @@ async def main(since=None):
     while not stopping.is_set():
         try:
             messages = await drafts.fetch(10, timeout=2)
-        except NothingYet:
+        except TimeoutError:  # nothing yet
             continue
         for message in messages:
             event = json.loads(message.data)

@@ -23,7 +23,6 @@ import urllib.error
 import urllib.request
 
 import nats
-from nats.errors import TimeoutError as NothingYet
 from nats.js.api import AckPolicy, ConsumerConfig
 
 STREAM, DURABLE = "DRAFT", "webhook"
@@ -98,7 +97,7 @@ async def main(url, subject, secret):
     while not stopping.is_set():
         try:
             messages = await events.fetch(AT_ONCE, timeout=2)
-        except NothingYet:
+        except TimeoutError:  # nothing yet
             continue
         await asyncio.gather(*(relay(message, url, secret) for message in messages))
     await client.close()
