@@ -131,6 +131,10 @@ SAYS: dict[str, tuple[type[Event], ...]] = {
         e.DraftWithdrawn,
         e.ReviewRecorded,
         e.ReplyApproved,
+        # for mail systems that tell of replies by the HTTP API
+        e.ReplySent,
+        e.ReplyFailed,
+        e.ReplyDoubtful,
         d.DocumentSubmitted,
         d.DocumentRemoved,
     ),

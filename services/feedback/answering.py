@@ -18,6 +18,8 @@ from services.feedback.settling import (
     ReplyState,
     Settled,
     StoredReply,
+    Word,
+    event_of,
     heard,
     settle,
 )
@@ -56,8 +58,11 @@ class Replies(Protocol):
     async def reply(self, viewer: Viewer, reply_id: UUID) -> StoredReply | None:
         """One reply."""
 
-    async def tell(self, viewer: Viewer, event: ReplyEvent) -> bool:
-        """Leave ``event`` in the outbox; False when its mail is not of the viewer's mailboxes."""
+    async def tell(
+        self, viewer: Viewer, mail_id: UUID, event_in: Callable[[str], ReplyEvent]
+    ) -> str | None:
+        """Leave the event about a mail of that mailbox in the outbox; the mailbox, None when the
+        viewer has no such mail."""
 
 
 class Answering:
@@ -104,10 +109,17 @@ class Answering:
             raise NotFound(f"Aucune réponse {reply_id} n'est connue.")
         return found
 
-    async def tell(self, viewer: Viewer, event: ReplyEvent) -> None:
-        """Say for a mail system that knows no events what became of a reply; raises NotFound."""
-        if not await self._replies.tell(viewer, event):
-            raise NotFound("Aucun e-mail de ce numéro n'est connu dans cette boîte.")
+    async def tell(self, viewer: Viewer, mail_id: UUID, word: Word) -> None:
+        """Say for a mail system that knows no events what became of a reply.
+
+        Raises NotFound, and Unacceptable when the word is incomplete.
+        """
+        now = self._clock()
+        mailbox = await self._replies.tell(
+            viewer, mail_id, lambda mailbox: event_of(word, mail_id, mailbox, now)
+        )
+        if mailbox is None:
+            raise NotFound(f"Aucun e-mail {mail_id} n'est connu.")
         self._said()
 
     async def _settled(self, event: ReplyEvent) -> bool:

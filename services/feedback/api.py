@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
+from services.feedback import review_api
 from services.feedback.desk.guards import Admin, Agent, NotAllowed, SignedIn, SignInFirst
 from services.feedback.desk.middleware import Safety
 from services.feedback.desk.parts import Desk, desk_of
@@ -32,7 +33,7 @@ from shared.delivery import Unavailable
 from shared.envelope import Frozen
 
 Limit = Annotated[int, Query(ge=1, le=500)]
-router = APIRouter()
+router = APIRouter(responses=review_api.REFUSALS)
 
 
 class LinkWish(Frozen):
@@ -61,6 +62,7 @@ def build_api(desk: Desk) -> FastAPI:
     api.state.desk = desk
     api.add_middleware(Safety, desk=desk)
     api.include_router(router)
+    api.include_router(review_api.router)
     for kind, handler in _ERRORS.items():
         api.add_exception_handler(kind, handler)
     return api
@@ -75,16 +77,19 @@ async def list_drafts(
     limit: Limit = 50,
     after: UUID | None = None,
 ) -> Sequence[DraftSummary]:
+    """Drafts, newest first; `after` is the last one of the page before."""
     return await desk_of(request).feedback.list_drafts(viewer, status, mailbox, limit, after)
 
 
 @router.get("/v1/drafts/{draft_id}")
 async def get_draft(request: Request, viewer: Agent, draft_id: UUID) -> StoredDraft:
+    """One draft in full: what the model was given and wrote, and what an agent decided."""
     return await desk_of(request).feedback.get_draft(viewer, draft_id)
 
 
 @router.post("/v1/drafts/{draft_id}/review")
 async def review(request: Request, viewer: Agent, draft_id: UUID, wish: ReviewWish) -> StoredReview:
+    """Decide. An approval leaves a reply for the mail system; a repetition changes nothing."""
     return await desk_of(request).feedback.review(viewer, draft_id, wish)
 
 
@@ -92,11 +97,13 @@ async def review(request: Request, viewer: Agent, draft_id: UUID, wish: ReviewWi
 async def regenerate(
     request: Request, viewer: Agent, draft_id: UUID, wish: RegenerateWish
 ) -> RequestedDraft:
+    """Ask for another draft of the same e-mail; this one stays until one of them is approved."""
     return await desk_of(request).feedback.regenerate(viewer, draft_id, wish)
 
 
 @router.get("/v1/mails/{mail_id}")
 async def get_mail(request: Request, viewer: Agent, mail_id: UUID) -> MailOutcome:
+    """What became of an e-mail."""
     return await desk_of(request).feedback.get_outcome(viewer, mail_id)
 
 
@@ -104,11 +111,13 @@ async def get_mail(request: Request, viewer: Agent, mail_id: UUID) -> MailOutcom
 async def list_documents(
     request: Request, viewer: SignedIn, limit: Limit = 100
 ) -> Sequence[DocumentState]:
+    """The documents last heard of, newest first."""
     return await desk_of(request).feedback.list_documents(viewer, limit)
 
 
 @router.get("/v1/figures")
 async def figures(request: Request, viewer: SignedIn) -> Figures:
+    """Counts of e-mails, drafts and documents by where they stand."""
     return await desk_of(request).feedback.figures(viewer)
 
 

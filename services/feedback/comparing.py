@@ -11,8 +11,9 @@ from shared.envelope import Frozen
 from shared.newtext.visible import new_text
 
 RESEMBLES = 0.5
-"""Similarity from which a text that was sent is taken for the draft, edited: half of the words in
-their order. docs/quality.md has the figures behind it."""
+"""Similarity from which a text that was sent is taken for the draft, edited elsewhere. Unrelated
+answers of an administration's FAQ between the same courtesies have .12 (99 of 100 at most .24); an
+answer of which half of the words were changed has .55."""
 _MARK = re.compile(r"\s?\[\d{1,3}(?:\s?,\s?\d{1,3})*\]")
 # The list of sources as replies carry it: a title alone on its line, then numbered lines.
 _REFERENCES = re.compile(

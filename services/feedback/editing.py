@@ -82,7 +82,7 @@ class Editing:
     ) -> None:
         self._edits = edits
         self._search = search
-        self._clock = clock
+        self.now = self._clock = clock
         self._span = timedelta(minutes=lock_minutes)
 
     async def open(self, viewer: Viewer, draft_id: UUID, take: bool = True) -> Opened:

@@ -13,23 +13,26 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from services.feedback.citing import marks, own_sources
 from services.feedback.comparing import RESEMBLES, Comparison, compare, written
+from services.feedback.errors import Unacceptable
 from services.feedback.records import StoredDraft, StoredReview
-from services.feedback.reviewing import Decided, cited_passages, said
+from services.feedback.reviewing import SERVICE, Decided, E, cited_passages, said
 from shared.envelope import Frozen
 from shared.events import (
     Decision,
     ReplyApprovedData,
     ReplyDoubtful,
     ReplyFailed,
+    ReplyFailedData,
     ReplySent,
+    ReplySentData,
     ReviewRecorded,
     ReviewRecordedData,
 )
-from shared.identity import stable_id
+from shared.identity import derived_id, stable_id
 
 ReplyState = Literal["approved", "sent", "failed", "doubtful"]
 ReplyEvent = ReplySent | ReplyFailed | ReplyDoubtful
@@ -75,6 +78,21 @@ class Heard(Frozen):
     text: str | None = None
 
 
+class Word(Frozen):
+    """What a mail system that knows no events tells by the API.
+
+    ``message_id`` is that of the reply, needed once it was sent; ``reply_id`` names an approved
+    reply, needed when it was not. ``text`` is what was sent, with or without quotes.
+    """
+
+    state: Literal["sent", "failed", "doubtful"]
+    reply_id: UUID | None = None
+    message_id: str = Field(default="", max_length=998)
+    at: AwareDatetime | None = None
+    why: str = Field(default="", max_length=2000)
+    text: str | None = Field(default=None, max_length=TEXT_MOST)
+
+
 @dataclass(frozen=True)
 class Known:
     """The mail that was answered, its replies, and its drafts, oldest first."""
@@ -115,6 +133,40 @@ def heard(event: ReplyEvent) -> Heard:
         state="failed" if isinstance(event, ReplyFailed) else "doubtful",
         at=event.time,
         why=event.data.why,
+    )
+
+
+def event_of(word: Word, mail_id: UUID, mailbox: str, now: datetime) -> ReplyEvent:
+    """The event that says ``word``; the same word gives the same event. Raises Unacceptable."""
+    at = word.at or now
+    if word.state == "sent":
+        if not word.message_id:
+            raise Unacceptable("Indiquez `message_id` : le Message-ID de la réponse envoyée.")
+        sent = ReplySentData(
+            mailbox=mailbox,
+            reply_id=word.reply_id,
+            mail_id=mail_id,
+            message_id=word.message_id,
+            sent=at,
+            text=word.text,
+        )
+        return _made(ReplySent, mail_id, at, sent, word.message_id)
+    if word.reply_id is None:
+        raise Unacceptable("Indiquez `reply_id` : la réponse qui n'a pas pu partir.")
+    told = ReplyFailedData(mailbox=mailbox, reply_id=word.reply_id, mail_id=mail_id, why=word.why)
+    key = f"{word.reply_id} {at.isoformat()}"
+    if word.state == "failed":
+        return _made(ReplyFailed, mail_id, at, told, key)
+    return _made(ReplyDoubtful, mail_id, at, told, key)
+
+
+def _made(kind: type[E], mail_id: UUID, time: datetime, data: Frozen, key: str) -> E:
+    return kind.make(
+        source=SERVICE,
+        subject=str(mail_id),
+        time=time,
+        data=data,
+        id=derived_id(mail_id, kind.TYPE, key),
     )
 
 

@@ -14,9 +14,10 @@ from services.feedback.access import Viewer
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.replies import PostgresReplies
 from services.feedback.answering import Answering
+from services.feedback.errors import Unacceptable
 from services.feedback.records import ReviewWish, StoredDraft
 from services.feedback.service import FeedbackService
-from services.feedback.settling import StoredReply
+from services.feedback.settling import StoredReply, Word
 from shared import settings
 from shared.events import (
     DraftReady,
@@ -289,7 +290,18 @@ async def test_replies_are_of_the_viewers_mailboxes(world: World) -> None:
     with pytest.raises(Exception, match="Aucune réponse"):
         await world.answering.get_reply(ELSEWHERE, reply.reply_id)
     with pytest.raises(Exception, match="Aucun e-mail"):
-        await world.answering.tell(ELSEWHERE, sent(None))
+        await world.answering.tell(ELSEWHERE, MAIL.mail_id, Word(state="sent", message_id="<r@x>"))
     assert await world.answering.list_replies(ELSEWHERE, None, None, 10, None) == []
-    await world.answering.tell(ALIX, sent(None))
-    assert (await world.said())[-1] == "reply.sent.v1"
+
+
+async def test_mail_systems_may_tell_by_the_api(world: World) -> None:
+    await world.service.record_draft(ready())
+    for word in (Word(state="sent"), Word(state="failed")):
+        with pytest.raises(Unacceptable, match="Indiquez"):
+            await world.answering.tell(ALIX, MAIL.mail_id, word)
+    for _ in range(2):
+        word = Word(state="sent", message_id="<r@x>", text=OTHER)
+        await world.answering.tell(ALIX, MAIL.mail_id, word)
+    failure = Word(state="doubtful", reply_id=uuid4(), why="coupure")
+    await world.answering.tell(ALIX, MAIL.mail_id, failure)
+    assert await world.said() == ["reply.sent.v1", "reply.doubtful.v1"]

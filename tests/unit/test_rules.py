@@ -16,7 +16,7 @@ MODULES = sorted(
     for folder in ("shared", "services", "deploy")
     for path in (REPOSITORY / folder).rglob("*.py")
 )
-WIRING = {"app.py", "handlers.py", "api.py", "serving.py"}
+WIRING = {"app.py", "handlers.py", "api.py", "review_api.py", "serving.py"}
 BUS = {
     "shared/bus.py",
     "shared/puller.py",

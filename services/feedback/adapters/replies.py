@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -89,21 +89,22 @@ class PostgresReplies:
             row = await db.fetchrow(sql.ONE_REPLY, reply_id, viewer.mailbox_list)
         return rows.reply(row) if row else None
 
-    async def tell(self, viewer: Viewer, event: ReplyEvent) -> bool:
-        data = event.data
+    async def tell(
+        self, viewer: Viewer, mail_id: UUID, event_in: Callable[[str], ReplyEvent]
+    ) -> str | None:
         async with transaction(self._pool) as db:
-            known = await db.fetchval(
-                "select true from feedback.mails where mail_id = $1 and mailbox = $2"
-                " and ($3::text[] is null or mailbox = any($3))",
-                data.mail_id,
-                data.mailbox,
+            mailbox: str | None = await db.fetchval(
+                "select mailbox from feedback.mails"
+                " where mail_id = $1 and ($2::text[] is null or mailbox = any($2))",
+                mail_id,
                 viewer.mailbox_list,
             )
-            if known:
+            if mailbox is not None:
+                event = event_in(mailbox)
                 await write.put_event(db, event)
                 what = event.type.split(".", 1)[1].removesuffix(".v1")
-                await audit.put(db, viewer, what, f"mail:{data.mail_id}", data.mailbox)
-        return bool(known)
+                await audit.put(db, viewer, what, f"mail:{mail_id}", mailbox)
+        return mailbox
 
 
 async def _keep(db: Connection, event: ReplyEvent, word: Heard, now: datetime) -> None:
