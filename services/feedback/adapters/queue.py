@@ -48,7 +48,10 @@ _FLAGS = {
 }
 _DRAFTS = """
 select d.draft_id, d.mail_id, d.mailbox, d.category, d.request_id, d.outcome, d.status,
-    d.status_detail, d.created, d.engine, left(d.text, 600) as text,
+    d.status_detail, d.created, d.engine,
+    -- what it states, without the sentences that every reply has
+    coalesce((select string_agg(p ->> 'text', ' ') from jsonb_array_elements(d.data -> 'parts') p
+        where p -> 'citations' <> '[]'), left(d.text, 600)) as text,
     cardinality(d.outdated) as outdated, m.subject, m.sender, m.sender_name, m.received,
     l.name as locked_by, l.account as locked_account, d.data ->> 'why' as why,
     d.data ->> 'detail' as detail,

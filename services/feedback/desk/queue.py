@@ -1,4 +1,4 @@
-"""The queue: drafts that wait, refusals, decided ones, e-mails without one; whole or as fragments."""
+"""The queue: drafts that wait, refusals, decisions, e-mails without a draft."""
 
 from __future__ import annotations
 
@@ -158,6 +158,7 @@ def _list(request: Request, view: View, asked: Asked, lines: Lines, counts: Coun
         base=_base(view),
         asked=asked,
         filtered=bool(own),
+        boxes=len({group.mailbox for group in counts.groups}),
         lines=lines,
         counts=counts,
         tabs=[(v, TITLES[v], address_of(v), counts.of(v)) for v in TITLES],

@@ -121,6 +121,9 @@ function reload() {
 
 /** Filters apply as they are chosen; without JavaScript their button does it. */
 function filters() {
+  // On a small screen they are folded unless they are in use.
+  const fold = document.querySelector("details.fold");
+  if (fold && !fold.hasAttribute("data-used") && window.matchMedia("(max-width: 48rem)").matches) fold.open = false;
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-auto]");
     if (form && event.target.matches("select")) form.requestSubmit();

@@ -1,0 +1,53 @@
+"""The pages there are, as an account that may see them opens them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.browser.seed import Seeded
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page; ``{draft:NAME}``, ``{mail:NAME}`` and ``{document:NAME}`` in ``path`` are ids of the
+    seed, ``{version:NAME}`` the beginning of a document's hash."""
+
+    name: str
+    account: str | None
+    path: str
+    status: int = 200
+
+    def address(self, seeded: Seeded) -> str:
+        """The path with its ids."""
+        path = self.path
+        for kind, known in (
+            ("draft", seeded.drafts),
+            ("mail", seeded.mails),
+            ("document", seeded.documents),
+            ("version", {k: p[0].version.sha256[:16] for k, p in seeded.passages.items()}),
+        ):
+            for name, value in known.items():
+                path = path.replace(f"{{{kind}:{name}}}", str(value))
+        return path
+
+
+PAGES = (
+    Shot("login", None, "/login"),
+    Shot("queue", "agent2", "/desk/drafts"),
+    Shot("queue-refusals", "agent", "/desk/drafts?view=declined"),
+    Shot("queue-skipped", "agent", "/desk/mails?outcome=skipped"),
+    Shot("queue-pending", "agent", "/desk/mails?outcome=pending"),
+    Shot("queue-decided", "agent", "/desk/drafts?view=decided"),
+    Shot("queue-empty", "agent", "/desk/drafts?q=introuvable"),
+    Shot("mail-skipped", "agent", "/desk/mails/{mail:absence}"),
+    Shot("mail-pending", "agent", "/desk/mails/{mail:en-preparation}"),
+    Shot("not-found", "agent", "/desk/drafts/00000000-0000-0000-0000-000000000000", 404),
+    Shot("not-allowed", "data", "/desk/drafts", 403),
+    Shot("review", "agent", "/desk/drafts/{draft:deux-questions}"),
+    Shot("review-outdated", "agent", "/desk/drafts/{draft:creche}"),
+    Shot("review-declined", "agent", "/desk/drafts/{draft:passeport}"),
+    Shot("review-decided", "agent", "/desk/drafts/{draft:isolation-corrigee}"),
+    Shot("review-locked", "agent", "/desk/drafts/{draft:bretagne}"),
+    Shot("account", "agent", "/desk/account"),
+    Shot("audit", "admin", "/desk/audit"),
+)
