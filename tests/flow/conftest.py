@@ -70,10 +70,10 @@ class Stack:
         return dict(json.loads((self.data / "stack.json").read_text()))
 
 
-def running(data: Path) -> Iterator[Stack]:
-    """Starts a stack in ``data`` and stops it."""
+def running(data: Path, *options: str) -> Iterator[Stack]:
+    """Starts a stack in ``data``, with ``options`` of `sourcier up`, and stops it."""
     stack = Stack(data)
-    stack.run("up", "--detach")
+    stack.run("up", "--detach", *options)
     try:
         yield stack
     finally:
