@@ -30,6 +30,7 @@ def machine(cores: int, host: str, port: int) -> Iterator[None]:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),  # of this run, in no file
+            "RAY_worker_niceness": "0",  # by itself 15: an ingestion beside it would starve drafts
             # A stalled replica ends nothing: waiting for it would only keep its drafts waiting.
             "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
             "RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK": "0",  # it imports vLLM into every process
