@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -148,6 +149,14 @@ class BusClient:
     async def forget(self, stream: str, sequence: int) -> None:
         """Delete one message."""
         await self._jetstream.delete_msg(stream, sequence)
+
+    async def server(self) -> tuple[tuple[int, int, int], datetime | None]:
+        """The server's version, and its clock as JetStream tells it with a stream."""
+        found = self._connection.connected_server_version
+        subject = f"$JS.API.STREAM.INFO.{STREAMS[0].name}"
+        told = json.loads((await self._connection.request(subject, timeout=5)).data).get("ts")
+        clock = datetime.fromisoformat(told) if told else None
+        return (found.major, found.minor, found.patch), clock
 
     async def figures(self) -> dict[str, list[dict[str, Any]]]:
         """Messages and bytes of each stream; waiting, in hand and repeated of each consumer."""

@@ -12,6 +12,7 @@ from shared.cli import (
     accounts,
     config,
     dead,
+    doctor,
     documents,
     drafts,
     explain,
@@ -36,6 +37,7 @@ app.command()(operate.up)
 app.command()(operate.down)
 app.command()(serve.serve)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command()(documents.add)
 app.command()(documents.remove)
 app.command()(documents.search)
