@@ -28,7 +28,7 @@ from tests import samples
 from tests.fakes.feedback_memory import MemoryDrafts
 from tests.viewers import ADMIN, AGENT, ELSEWHERE
 
-TABLES = "mails, drafts, passages, documents, reviews, outbox"
+TABLES = "mails, drafts, passages, documents, reviews, outbox, document_versions"
 EVENTS = {type(event): event for event in samples.events()}
 
 Store = MemoryDrafts | PostgresDrafts
@@ -377,6 +377,57 @@ async def test_an_event_the_broker_never_takes_does_not_block_the_others(
     assert said.types == ["reply.approved.v1"]
     figures = await store.figures(AGENT)
     assert (figures.outbox, figures.refused) == (0, 1)
+
+
+def indexed(minutes: int = 60, sha256: str = "f" * 64) -> DocumentIndexed:
+    """A version of the document that the sample draft cites, that much later."""
+    event = of(DocumentIndexed)
+    version = samples.BLOCK.version.model_copy(
+        update={
+            "submitted": samples.PASSAGE.version.submitted + timedelta(minutes=minutes),
+            "sha256": sha256,
+        }
+    )
+    block = samples.BLOCK.model_copy(update={"version": version})
+    found: DocumentIndexed = event.model_copy(
+        update={"data": event.data.model_copy(update={"document": block})}
+    )
+    return found
+
+
+@pytest.mark.parametrize("first", ["draft", "version"])
+async def test_a_new_version_of_a_cited_document_flags_the_waiting_draft(
+    store: Store, service: FeedbackService, first: str
+) -> None:
+    if first == "draft":
+        await service.record_draft(of(DraftReady))
+    for _ in range(2):
+        await service.record_document(indexed())
+    await service.record_draft(of(DraftReady))
+    draft = await draft_of(store, samples.DRAFT)
+    assert (draft.status, draft.outdated) == ("waiting", (samples.BLOCK.document_id,))
+    (line,) = await store.drafts(AGENT, "waiting", None, 10, None)
+    assert line.outdated == draft.outdated
+
+
+async def test_the_same_content_or_an_older_version_flags_nothing(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    await service.record_document(indexed(minutes=-5))
+    await service.record_document(indexed(sha256=samples.PASSAGE.version.sha256))
+    assert (await draft_of(store, samples.DRAFT)).outdated == ()
+    await service.record_document(indexed(minutes=70))
+    assert (await draft_of(store, samples.DRAFT)).outdated == (samples.BLOCK.document_id,)
+    await service.record_document(indexed(minutes=80, sha256=samples.PASSAGE.version.sha256))
+    assert (await draft_of(store, samples.DRAFT)).outdated == ()
+
+
+async def test_a_decided_draft_is_not_flagged(store: Store, service: FeedbackService) -> None:
+    await service.record_draft(of(DraftReady))
+    await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
+    await service.record_document(indexed())
+    assert (await draft_of(store, samples.DRAFT)).outdated == ()
 
 
 async def test_what_is_of_another_mailbox_is_as_if_absent(

@@ -232,16 +232,15 @@ class MemoryDrafts:
         self._outbox.setdefault(event.id, event)
 
     def _flag(self, draft: StoredDraft) -> None:
-        changed = tuple(
-            source.document_id
-            for source in (draft.ready.sources if draft.ready else ())
-            for known in self._versions.get(source.document_id, ())
-            if known.block.version.is_after(source.version)
-            and known.block.version.sha256 != source.version.sha256
-        )
-        if draft.status == "waiting" and changed:
-            found = self._drafts[draft.draft_id].model_copy(update={"outdated": changed})
-            self._drafts[draft.draft_id] = found
+        changed = []
+        for source in draft.ready.sources if draft.ready else ():
+            known = [v.block.version for v in self._versions.get(source.document_id, ())]
+            newest = max(known, key=lambda v: (v.submitted, v.sha256), default=source.version)
+            if newest.is_after(source.version) and newest.sha256 != source.version.sha256:
+                changed.append(source.document_id)
+        if draft.status == "waiting":
+            update = {"outdated": tuple(changed)}
+            self._drafts[draft.draft_id] = self._drafts[draft.draft_id].model_copy(update=update)
 
     def _is_removed(self, document_id: UUID) -> bool:
         known = self._documents.get(document_id)

@@ -139,10 +139,14 @@ with held as (
     where status = 'waiting' and (draft_id = $1 or cited @> array[$2::uuid])
     order by draft_id for update),
 changed as (
-    select h.draft_id, array_agg(distinct v.document_id) as documents
-    from held h, jsonb_array_elements(h.sources) s, feedback.document_versions v
-    where v.document_id = (s ->> 'document_id')::uuid and v.sha256 <> s #>> '{version,sha256}'
-      and v.submitted > (s #>> '{version,submitted}')::timestamptz
+    select h.draft_id, coalesce(array_agg(distinct n.document_id) filter (
+        where n.sha256 <> source #>> '{version,sha256}'
+          and n.submitted > (source #>> '{version,submitted}')::timestamptz), '{}') as documents
+    from held h left join jsonb_array_elements(h.sources) s (source) on true
+    left join lateral (
+        select * from feedback.document_versions v
+        where v.document_id = (source ->> 'document_id')::uuid
+        order by submitted desc, sha256 desc limit 1) n on true
     group by 1)
 update feedback.drafts d set outdated = c.documents
 from changed c where d.draft_id = c.draft_id and d.outdated <> c.documents

@@ -73,17 +73,23 @@ async def put_draft(db: Connection, draft: StoredDraft, cited: list[UUID]) -> bo
             for rank, p in enumerate(data.passages)
         ],
     )
+    await _decide(db, draft)
+    await db.execute(sql.FLAG_OUTDATED, draft.draft_id, None)
+    return True
+
+
+async def _decide(db: Connection, draft: StoredDraft) -> None:
+    """What the draft means for its mail."""
+    declined = draft.declined
     await db.execute(
         sql.DECIDE,
-        data.mail.mail_id,
+        draft.data.mail.mail_id,
         draft.outcome,
         draft.draft_id,
         declined.why if declined else "",
         clean(declined.detail) if declined else "",
         draft.created,
     )
-    await db.execute(sql.FLAG_OUTDATED, draft.draft_id, None)
-    return True
 
 
 async def of_same_mail(db: Connection, viewer: Viewer, draft_id: UUID) -> dict[UUID, StoredDraft]:
