@@ -72,6 +72,11 @@ class Shelf(Frozen):
     collection: str
     counts: dict[Standing, int]
 
+    @property
+    def total(self) -> int:
+        """Its documents."""
+        return sum(self.counts.values())
+
 
 class Citing(Frozen):
     """A draft that names the document among its sources."""

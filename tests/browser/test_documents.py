@@ -121,7 +121,7 @@ def test_files_are_handed_in_and_a_broken_one_says_why(
     page = page_as("curateur", path="/desk/documents")
     page.wait_for_selector("body[data-following]")
     page.evaluate("window.same = true")
-    page.get_by_label("Collection").fill("essais")
+    page.get_by_label("Collection", exact=True).fill("essais")
     page.get_by_label("Fichiers").set_input_files(
         files(("isolation.md", "# Isolation\n\nLe taux est de 35 %."), ("abime.pdf", "%PDF-1.7\nx"))
     )
@@ -143,7 +143,7 @@ def test_files_are_handed_in_and_a_broken_one_says_why(
 
 def test_files_are_dropped_on_the_page(page_as: PageAs, desk_server: DeskServer) -> None:
     page = page_as("curateur", path="/desk/documents")
-    page.get_by_label("Collection").fill("glisses")
+    page.get_by_label("Collection", exact=True).fill("glisses")
     page.evaluate(
         """() => {
             const data = new DataTransfer();
@@ -164,14 +164,14 @@ def test_files_are_dropped_on_the_page(page_as: PageAs, desk_server: DeskServer)
 
 def test_without_javascript_the_form_does_it(page_as: PageAs, axe: Check) -> None:
     page = page_as("curateur", path="/desk/documents", java_script_enabled=False)
-    page.get_by_label("Collection").fill("sans-script")
+    page.get_by_label("Collection", exact=True).fill("sans-script")
     page.get_by_label("Fichiers").set_input_files(files(("note.md", "# Note"), ("rien.md", "")))
     page.get_by_role("button", name="Déposer").click()
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("1 fichier refusé")
     expect(alert).to_contain_text("rien.md : Le fichier est vide.")
     expect(page.locator("#handed")).to_contain_text("note.md")
-    assert page.get_by_label("Collection").input_value() == "sans-script"
+    assert page.get_by_label("Collection", exact=True).input_value() == "sans-script"
 
 
 def test_a_document_is_replaced_and_removed(
@@ -179,7 +179,7 @@ def test_a_document_is_replaced_and_removed(
 ) -> None:
     document = document_id("vie", "regle.md")
     page = page_as("curateur", path="/desk/documents")
-    page.get_by_label("Collection").fill("vie")
+    page.get_by_label("Collection", exact=True).fill("vie")
     page.get_by_label("Fichiers").set_input_files(files(("regle.md", "# Règle\n\nTaux : 50 %.")))
     page.get_by_role("button", name="Déposer").click()
     expect(page.locator("#handed")).to_contain_text("regle.md", timeout=LONG)
