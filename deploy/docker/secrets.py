@@ -38,6 +38,7 @@ def write(folder: Path) -> list[str]:
     config.write_text(nats_config(permissions.accounts(ENVIRONMENT, public)))
     wanted = {"COMPOSE_PROFILES": "cpu", "RUN_AS": str(user)}
     wanted |= {name: secrets.token_urlsafe(32) for name in PASSWORDS}
+    keys.password(nkeys, "operator-token")
     (nkeys / "mail.env").touch(mode=0o600)
     if not os.getuid():  # containers run as another, who must be able to read their keys
         for path in (nkeys, *nkeys.iterdir()):
