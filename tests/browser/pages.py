@@ -31,6 +31,8 @@ class Shot:
         return path
 
 
+_PDF = "bareme-cofinancement-etudes.pdf"
+_BAREME = f"{{document:{_PDF}}}/{{version:{_PDF}}}?p=120-420"
 PAGES = (
     Shot("login", None, "/login"),
     Shot("queue", "agent2", "/desk/drafts"),
@@ -48,6 +50,15 @@ PAGES = (
     Shot("review-declined", "agent", "/desk/drafts/{draft:passeport}"),
     Shot("review-decided", "agent", "/desk/drafts/{draft:isolation-corrigee}"),
     Shot("review-locked", "agent", "/desk/drafts/{draft:bretagne}"),
+    Shot("documents", "curateur", "/desk/documents"),
+    Shot("documents-empty", "agent", "/desk/documents?text=introuvable"),
+    Shot("document", "curateur", "/desk/documents/{document:batiments-eligibles.html}"),
+    Shot("document-text", "agent", f"/desk/documents/{_BAREME}"),
+    Shot("document-remove", "curateur", "/desk/documents/{document:confort-ete.md}/remove"),
+    Shot("source", None, f"/sources/{_BAREME}#passage"),
+    Shot("source-unknown", None, "/sources/00000000-0000-0000-0000-000000000000/0", 404),
+    Shot("figures", "data", "/desk/figures"),
+    Shot("figures-mailboxes", "data", "/desk/figures?by=mailbox&weeks=0"),
     Shot("account", "agent", "/desk/account"),
     Shot("audit", "admin", "/desk/audit"),
 )
