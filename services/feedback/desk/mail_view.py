@@ -21,7 +21,7 @@ HEADERS: dict[str, str] = {
     "Cc": marked("Copie"),
     "Reply-To": marked("Répondre à"),
     "Date": marked("Date"),
-    "Subject": marked("Objet"),
+    "Subject": marked("Objet du message"),
 }
 
 

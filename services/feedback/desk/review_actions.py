@@ -19,7 +19,7 @@ from services.feedback.desk import review_show as shown
 from services.feedback.desk.guards import Agent
 from services.feedback.desk.marks import without
 from services.feedback.desk.parts import Desk, desk_of
-from services.feedback.desk.review_show import ReasonMissing, problem_of
+from services.feedback.desk.review_show import Problem, ReasonMissing, problem_of
 from services.feedback.desk.words import marked, say
 from services.feedback.errors import Conflict, Unacceptable
 from services.feedback.records import RegenerateWish, ReviewWish
@@ -68,13 +68,15 @@ async def _keep(desk: Desk, viewer: Viewer, draft_id: UUID, typed: Typed) -> Non
 async def _run(
     request: Request, viewer: Viewer, draft_id: UUID, typed: Typed, act: Act, keep: bool = True
 ) -> Response:
-    desk = desk_of(request)
+    kept = False
     try:
         if keep:
-            await _keep(desk, viewer, draft_id, typed)
+            await _keep(desk_of(request), viewer, draft_id, typed)
+            kept = True
         done = await act()
     except (Conflict, Unacceptable, ReasonMissing) as error:
-        return await _refused(request, viewer, draft_id, typed, error)
+        problem = problem_of(error, typed.text, None if kept else typed.revision)
+        return await _refused(request, viewer, draft_id, typed, problem)
     if _script(request) and not done.to:
         return await _changed(request, viewer, draft_id, typed, done)
     where = done.to or f"/desk/drafts/{draft_id}"
@@ -86,9 +88,8 @@ def _script(request: Request) -> bool:
 
 
 async def _refused(
-    request: Request, viewer: Viewer, draft_id: UUID, typed: Typed, error: Exception
+    request: Request, viewer: Viewer, draft_id: UUID, typed: Typed, problem: Problem
 ) -> Response:
-    problem = problem_of(error, typed.text)
     if _script(request):
         told = {"kind": problem.kind, "title": say(problem.title), "detail": problem.detail}
         return JSONResponse(told, 422 if problem.kind in ("refused", "reason") else 409)

@@ -40,7 +40,8 @@ DECIDED: dict[str, str] = {
 class Problem(Frozen):
     """Why something was not done: ``kind`` says what the page offers then; French.
 
-    ``pieces``: from the text that is kept to the one that was typed; ``revision`` of the kept one.
+    ``pieces``: from the text that is kept to the one that was typed. ``revision``: what the typed
+    text is to replace when it is sent again; None: the one that is kept.
     """
 
     kind: str
@@ -54,11 +55,12 @@ class ReasonMissing(Exception):
     """A rejection without its reason; the text is French."""
 
 
-def problem_of(error: Exception, typed: str | None) -> Problem:
-    """What the page tells of a refusal."""
+def problem_of(error: Exception, typed: str | None, revision: int | None = None) -> Problem:
+    """What the page tells of a refusal; ``revision`` that ``typed`` rests on, if not kept."""
     detail = str(error)
     if isinstance(error, Held):
-        return Problem(kind="held", title=marked("Quelqu'un d'autre y travaille"), detail=detail)
+        title = marked("Quelqu'un d'autre y travaille")
+        return Problem(kind="held", title=title, detail=detail, revision=revision)
     if isinstance(error, Overwritten):
         kept = error.edit.text if error.edit else ""
         return Problem(
@@ -69,10 +71,12 @@ def problem_of(error: Exception, typed: str | None) -> Problem:
             revision=error.edit.revision if error.edit else 0,
         )
     if isinstance(error, ReasonMissing):
-        return Problem(kind="reason", title=marked("Il manque la raison"), detail=detail)
+        title = marked("Il manque la raison")
+        return Problem(kind="reason", title=title, detail=detail, revision=revision)
     closed = isinstance(error, Conflict)
     title = marked("Décision impossible") if closed else marked("Demande refusée")
-    return Problem(kind="closed" if closed else "refused", title=title, detail=detail)
+    kind = "closed" if closed else "refused"
+    return Problem(kind=kind, title=title, detail=detail, revision=revision)
 
 
 async def load(
@@ -107,6 +111,7 @@ async def show(
     following = await desk.mails.store.next_waiting(viewer, draft.draft_id)
     status = 200 if problem is None else 422 if problem.kind in ("refused", "reason") else 409
     decided = draft.status != "waiting"
+    revision = problem.revision if problem else None
     return render(
         request,
         "review_decided.html.j2" if decided else "review.html.j2",
@@ -116,7 +121,7 @@ async def show(
         asked=None if decided else asked,
         chosen=chosen,
         note=note,
-        revision=view.revision if problem is None else problem.revision or view.revision,
+        revision=view.revision if revision is None else revision,
         sent=await _sent(desk, viewer, view) if decided else None,
         decided=DECIDED,
         labels=dict(REASONS),

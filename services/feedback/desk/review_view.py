@@ -14,7 +14,7 @@ from services.feedback.differing import Piece, differences
 from services.feedback.edits import Lock, Opened
 from services.feedback.reading_mails import Exchanged, Newest, Sibling
 from shared.envelope import Frozen
-from shared.records import Check, Passage, Source
+from shared.records import Check, DocumentVersion, Passage, Source
 
 REASONS: tuple[tuple[str, str], ...] = (
     ("missing-information", marked("Il manque une information")),
@@ -60,13 +60,12 @@ class PassageView(Frozen):
 
 
 class SourceView(Frozen):
-    """A numbered source; ``used``: its [n] stands in the text; ``newest`` is its document's."""
+    """A numbered source; ``used``: its [n] stands in the text."""
 
     source: Source
     passages: tuple[PassageView, ...]
     used: bool
     standing: Standing
-    newest: Newest | None
     audience: str
     collection: str
 
@@ -151,17 +150,21 @@ def _source(
     standing: Standing = "current"
     if now is not None and now.state == "removed":
         standing = "removed"
-    elif now is not None and now.state == "indexed" and now.submitted > source.version.submitted:
-        standing = "outdated" if now.sha256 != source.version.sha256 else "current"
+    elif source.document_id in opened.draft.outdated or _is_newer(now, source.version):
+        standing = "outdated"
     return SourceView(
         source=source,
         passages=tuple(_passage(p, opened) for p in own),
         used=source.number in used,
         standing=standing,
-        newest=now,
         audience=own[0].audience if own else "public",
         collection=own[0].collection if own else "",
     )
+
+
+def _is_newer(now: Newest | None, version: DocumentVersion) -> bool:
+    newer = now is not None and now.state == "indexed" and now.submitted > version.submitted
+    return newer and now is not None and now.sha256 != version.sha256
 
 
 def _passage(passage: Passage, opened: Opened) -> PassageView:

@@ -213,7 +213,7 @@
     }
     kept = told.text;
     byId("difference").innerHTML = told.difference;
-    say(page.dataset.saidSaved + " " + new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+    say(page.dataset.saidSaved + " " + new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" }));
     pause = SAVE_AFTER;
     remember();
   }
@@ -379,8 +379,8 @@
     text.focus();
     text.setRangeText(blank + mark, at, at, "end");
     paint();
-    schedule();
     window.desk.announce(page.dataset.saidInserted.replace("{n}", mark));
+    send(base + "/save").then((told) => putSources(told.sources), refused);
   }
   function inserters() {
     for (const button of document.querySelectorAll("[data-insert]")) button.hidden = false;
