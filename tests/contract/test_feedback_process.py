@@ -18,7 +18,8 @@ from nats.aio.client import Client
 from deploy.local.nats import NatsServer
 from deploy.local.process import free_ports
 from shared import admin
-from shared.events import DraftReady, ReplyApproved
+from shared.events import DraftReady, ReplyApproved, ReplyDoubtful, ReplyFailedData
+from shared.identity import stable_id
 from shared.registry import decode
 from shared.settings import Nats, Settings, Streams
 from tests import samples
@@ -87,6 +88,29 @@ async def publish(client: Client) -> None:
             )
 
 
+async def told_of_the_reply(client: Client, http: httpx.AsyncClient, reply: ReplyApproved) -> None:
+    """What the mail system says, by event and by HTTP, ends up with the reply."""
+    data = ReplyFailedData(
+        mailbox="default", reply_id=reply.data.reply_id, mail_id=reply.data.mail_id, why="451"
+    )
+    doubtful = ReplyDoubtful.make(
+        source="mail", subject="x", time=reply.time, data=data, id=stable_id("doubt")
+    )
+    body = doubtful.model_dump_json().encode()
+    await client.jetstream().publish(doubtful.nats_subject(), body, timeout=5)
+    word = {"state": "sent", "message_id": "<r@x>", "text": reply.data.text}
+    for wanted in ("doubtful", "sent"):
+        for _ in range(100):
+            (shown,) = (await http.get("/v1/replies")).json()
+            if shown["state"] == wanted:
+                break
+            await asyncio.sleep(0.1)
+        assert shown["state"] == wanted
+        told = await http.post(f"/v1/mails/{samples.MAIL.mail_id}/reply", json=word)
+        assert told.status_code == 202, told.text
+    assert (shown["message_id"], shown["comparison"]["words_changed"]) == ("<r@x>", 0)
+
+
 async def test_from_draft_event_to_approved_reply(
     broker: str, feedback: tuple[str, asyncio.subprocess.Process]
 ) -> None:
@@ -116,6 +140,7 @@ async def test_from_draft_event_to_approved_reply(
             await asyncio.sleep(0.1)
         assert figures["outbox"] == 0
         assert figures["statuses"] == {"approved": 1}
+        await told_of_the_reply(client, http, reply)
     await client.close()
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 30) == 0
