@@ -32,6 +32,7 @@ ONCE = {"volumes", "prepare", "operator"}
 BESIDES = {"SOURCIER_CONFIG", "SOURCIER_CACHE"} | {f"SOURCIER_{s.upper()}_URL" for s in SAYS}
 """Variables that are no settings."""
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[?-])([^}]*))?\}")
+OBSERVED = {"prometheus", "grafana", "otel-collector", "jaeger"}
 LISTENS = {"nats": {4222}, "postgres": {5432}, "s3": {9000}, "qdrant": {6333, 6334}}
 
 
@@ -115,10 +116,28 @@ def test_stores_listen_where_they_are_asked() -> None:
 
 def test_only_the_desk_and_the_broker_are_published_and_on_loopback() -> None:
     published = {name: each["ports"] for name, each in SERVICES.items() if each.get("ports")}
+    (grafana,) = published.pop("grafana")
+    assert SERVICES["grafana"]["profiles"] == ["observe"]
+    assert grafana.startswith("127.0.0.1:")
     assert set(published) == {"feedback", "nats"}
     for (port,) in published.values():
         assert port.startswith("${LISTEN:-127.0.0.1}:")
     assert COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_what_is_observed_is_where_its_files_say() -> None:
+    assert {name for name in SERVICES if SERVICES[name].get("profiles") == ["observe"]} == OBSERVED
+    scraped = yaml.safe_load((REPOSITORY / "deploy/observe/prometheus.yaml").read_text())
+    for job in scraped["scrape_configs"]:
+        for found in job["dns_sd_configs"]:
+            assert set(found["names"]) <= SERVICES.keys()
+            assert found["port"] == 8000
+    sources = yaml.safe_load((REPOSITORY / "deploy/grafana/datasources.yaml").read_text())
+    collector = (REPOSITORY / "deploy/observe/otel-collector.yaml").read_text()
+    hosts = {urlsplit(each["url"]).hostname for each in sources["datasources"]}
+    assert hosts == {"prometheus", "jaeger"}
+    assert "${env:TRACES_ENDPOINT" in collector
+    assert environment("otel-collector")["TRACES_ENDPOINT"] == "${TRACES_ENDPOINT:-jaeger:4317}"
 
 
 def test_services_that_are_scaled_have_no_fixed_name_or_port() -> None:
@@ -146,7 +165,8 @@ def test_containers_can_do_as_little_as_possible(name: str) -> None:
 def test_what_stays_up_is_checked_limited_and_started_again(name: str) -> None:
     each = SERVICES[name]
     assert each["restart"] == "unless-stopped"
-    assert each["healthcheck"]["test"][0] == "CMD"
+    if name not in {"otel-collector", "jaeger"}:  # whose images hold one program
+        assert each["healthcheck"]["test"][0] == "CMD"
     assert each["deploy"]["resources"]["limits"]["memory"]
     assert re.search(r":[\w.-]*\d", filled(each["image"])) or each["image"].endswith(
         "${TAG:-latest}"
@@ -277,7 +297,7 @@ def docker_compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str
 
 
 def test_compose_itself_reads_it(written: Path) -> None:
-    for profile in ("cpu", "gpu", "mail", "tools"):
+    for profile in ("cpu", "gpu", "mail", "tools", "observe"):
         done = docker_compose(written, "--profile", profile)
         assert done.returncode == 0, done.stderr
 
