@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 WANTED = (3, 11)
+CHROMIUM = Path("/usr/bin/chromium")
 CUDA = ("nvidia-", "cuda-", "triton")
 CUDA_REFUSED = """\
 pip would install torch with CUDA ({packages}): gigabytes that a machine without a GPU cannot use.
@@ -74,6 +76,8 @@ def install(dev: bool, serve: bool = False) -> None:
         tools = REQUIREMENTS / "dev.txt"
         step("tools for tests", [tools], lambda: install_files([tools]))
     step("sourcier", [ROOT / "pyproject.toml"], install_project)
+    if dev:
+        install_browser()
 
 
 def serves_here() -> bool:
@@ -139,6 +143,22 @@ def install_files(files: Sequence[Path]) -> None:
         "--no-compile",
         *(word for file in files for word in ("-r", str(file))),
     )
+
+
+def install_browser() -> None:
+    """Debian's Chromium for the tests of the desk; without it they are skipped, and say so."""
+    if CHROMIUM.exists():
+        return
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        say(f"no {CHROMIUM}: tests in a browser will be skipped (apt-get install chromium)")
+        return
+    say("installing Chromium for tests in a browser")
+    silent = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        status = subprocess.run([apt, "--quiet", *words], env=silent, check=False).returncode  # noqa: S603 - our own command
+    if status:
+        say(f"apt-get ended with status {status}: tests in a browser will be skipped")
 
 
 def install_project() -> None:
