@@ -23,8 +23,9 @@ from services.feedback.edits import (
     opened,
     with_passage,
 )
-from services.feedback.errors import Conflict, NotFound, Unacceptable, no_draft
+from services.feedback.errors import Conflict, NotFound, SearchDown, Unacceptable, no_draft
 from services.feedback.records import StoredDraft
+from shared.delivery import Invalid, Unavailable
 from shared.queries import SearchAnswer, SearchQuery
 from shared.records import Passage
 
@@ -102,7 +103,7 @@ class Editing:
         Raises NotFound, Unacceptable, Overwritten when another text was saved since, Held when
         another agent works on the draft, and Conflict when it no longer waits.
         """
-        text = text.replace("\r\n", "\n")
+        text = text.replace("\r\n", "\n").replace("\x00", "")
         if len(text) > TEXT_MOST:
             raise Unacceptable(f"Le texte dépasse {TEXT_MOST} caractères : raccourcissez-le.")
 
@@ -127,13 +128,14 @@ class Editing:
         return kept.lock
 
     async def release(self, viewer: Viewer, draft_id: UUID) -> None:
-        """Let others work on the draft at once; what was typed stays."""
+        """Let others work on the draft at once; what was typed stays. Raises NotFound."""
+        _there(await self._edits.kept(viewer, draft_id, self._clock()), draft_id)
         await self._edits.release(viewer, draft_id)
 
     async def find(self, viewer: Viewer, draft_id: UUID, question: str) -> tuple[Passage, ...]:
         """Passages for ``question`` among what may answer the draft's e-mail, best first.
 
-        Raises NotFound, Unacceptable for an empty or endless question, Unavailable.
+        Raises NotFound, Unacceptable for an empty or endless question, SearchDown.
         """
         kept = _there(await self._edits.kept(viewer, draft_id, self._clock()), draft_id)
         return await self._found(kept.draft, question, FOUND_MOST)
@@ -194,16 +196,19 @@ class Editing:
         if len(asked) > QUESTION_MOST:
             raise Unacceptable(f"La recherche dépasse {QUESTION_MOST} caractères.")
         mail = draft.data.mail
-        answer = await self._search(
-            SearchQuery(
-                question=asked,
-                collections=mail.collections,
-                audiences=mail.audiences,
-                limit=limit,
-                traceparent=draft.traceparent,
-            )
+        query = SearchQuery(
+            question=asked,
+            collections=mail.collections,
+            audiences=mail.audiences,
+            limit=limit,
+            traceparent=draft.traceparent,
         )
-        return answer.passages
+        try:
+            return (await self._search(query)).passages
+        except Unavailable as error:
+            raise SearchDown(str(error)) from error
+        except Invalid as error:
+            raise Unacceptable(f"La recherche n'a pas été comprise : {error}") from error
 
     def _hold(self, draft_id: UUID, force: bool = False) -> Hold:
         now = self._clock()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from shared.delivery import Unavailable
+
 
 class NotFound(Exception):
     """What was asked for is not kept here; the text is French."""
@@ -15,6 +17,16 @@ class Conflict(Exception):
 
 class Unacceptable(Exception):
     """The review itself cannot be taken; the text is French and says what to change."""
+
+
+class SearchDown(Unavailable):
+    """The index does not answer; the text is French."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "La recherche dans les documents ne répond pas ; réessayez dans un instant. Le reste de"
+            f" la relecture fonctionne. ({reason})"
+        )
 
 
 def no_draft(draft_id: UUID) -> NotFound:

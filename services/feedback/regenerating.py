@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.feedback.edits import CLOSED
-from services.feedback.records import RegenerateWish, Status, StoredDraft
+from services.feedback.edits import CLOSED, Kept, opened
+from services.feedback.records import RegenerateWish, Status
 from services.feedback.reviewing import SERVICE, Conflict
 from shared.events import DraftRequested, DraftRequestedData
 from shared.identity import derived_id
@@ -17,15 +17,17 @@ def still_open(status: Status) -> None:
         raise Conflict(f"Ce brouillon {CLOSED[status]} : il ne sert plus à en demander un autre.")
 
 
-def request_of(
-    draft: StoredDraft, wish: RegenerateWish, number: int, time: datetime
-) -> DraftRequested:
-    """The event that asks for draft `number` of the e-mail, from the passages of `draft`."""
-    data = draft.data
+def request_of(kept: Kept, wish: RegenerateWish, number: int, time: datetime) -> DraftRequested:
+    """The event that asks for draft `number` of the e-mail.
+
+    Its passages are the draft's and those that an agent added, without those called wrong.
+    """
+    draft, data = kept.draft, kept.draft.data
+    wrong = kept.edit.wrong if kept.edit else ()
     wished = DraftRequestedData(
         mail=data.mail,
         request_id=number,
-        passages=data.passages,
+        passages=tuple(p for p in opened(kept).passages if p.passage_id not in wrong),
         evidence=data.evidence,
         instruction=wish.instruction.strip(),
         engine=wish.engine,

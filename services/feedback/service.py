@@ -45,7 +45,7 @@ from shared.events import (
 )
 from shared.records import MailBlock
 
-Ask = Callable[[StoredDraft, int], DraftRequested]
+Ask = Callable[[Kept, int], DraftRequested]
 """The event that asks for another draft of that number."""
 
 
@@ -113,7 +113,9 @@ class Drafts(Protocol):
         Conflict when the review's id is another's, and what ``decision`` raises.
         """
 
-    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
+    async def add_request(
+        self, viewer: Viewer, draft_id: UUID, now: datetime, ask: Ask
+    ) -> DraftRequested:
         """Leave the event that asks for the mail's next draft, numbered from 1.
 
         Raises Conflict when the draft no longer waits, NotFound when there is no such draft.
@@ -224,7 +226,7 @@ class FeedbackService:
         await self.get_draft(viewer, draft_id)
         now = self._clock()
         event = await self._drafts.add_request(
-            viewer, draft_id, lambda draft, number: request_of(draft, wish, number, now)
+            viewer, draft_id, now, lambda kept, number: request_of(kept, wish, number, now)
         )
         self._said()
         data = event.data

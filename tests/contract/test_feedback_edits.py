@@ -16,15 +16,17 @@ from services.feedback.access import Viewer
 from services.feedback.adapters.edits import PostgresEdits
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.editing import Edit, Editing, Held, Overwritten
-from services.feedback.errors import Conflict, NotFound, Unacceptable
-from services.feedback.records import ReviewWish
+from services.feedback.errors import Conflict, NotFound, SearchDown, Unacceptable
+from services.feedback.records import RegenerateWish, ReviewWish
 from services.feedback.service import FeedbackService
 from shared import settings
+from shared.delivery import Unavailable
 from shared.document_events import DocumentRemoved
-from shared.events import DraftReady, MailAccepted
+from shared.events import DraftReady, DraftRequested, MailAccepted
 from shared.postgres import Pool, open_pool
 from shared.queries import SearchAnswer, SearchQuery
 from shared.records import Passage
+from shared.registry import decode
 from tests import samples
 
 TABLES = "mails, drafts, passages, documents, reviews, outbox, document_versions"
@@ -200,6 +202,29 @@ async def test_what_the_search_does_not_give_is_not_cited(world: World) -> None:
         with pytest.raises(Unacceptable):
             await world.editing.find(ALIX, DRAFT, question)
     assert (await world.editing.open(ALIX, DRAFT)).edit is None
+
+
+async def test_a_search_that_is_down_says_so(world: World) -> None:
+    async def down(_: SearchQuery) -> SearchAnswer:
+        raise Unavailable("nobody answers")
+
+    editing = Editing(PostgresEdits(world.pool), down, lambda: world.now, 10)
+    with pytest.raises(SearchDown, match="recherche dans les documents"):
+        await editing.find(ALIX, DRAFT, "Qui paie ?")
+    known = await editing.add_passage(ALIX, DRAFT, "", samples.PASSAGE.passage_id)
+    assert known.added == ()
+
+
+async def test_another_draft_is_asked_for_from_what_the_agent_chose(world: World) -> None:
+    await world.editing.add_passage(ALIX, DRAFT, "Qui paie ?", FOUND.passage_id)
+    await world.editing.mark_wrong(ALIX, DRAFT, samples.PASSAGE.passage_id, True)
+    await world.service.regenerate(ALIX, DRAFT, RegenerateWish(instruction="Plus court."))
+    body = await world.pool.fetchval("select event from feedback.outbox")
+    event = decode(body.encode())
+    assert isinstance(event, DraftRequested)
+    given = [passage.passage_id for passage in event.data.passages]
+    assert FOUND.passage_id in given
+    assert samples.PASSAGE.passage_id not in given
 
 
 async def test_passages_are_called_wrong_and_right_again(world: World) -> None:

@@ -466,7 +466,7 @@ async def test_the_store_itself_refuses_writes_to_another_mailbox(
     with pytest.raises(NotFound):
         await store.add_review(ELSEWHERE, samples.DRAFT, samples.AT, unused, unused)
     with pytest.raises(NotFound):
-        await store.add_request(ELSEWHERE, samples.DRAFT, unused)
+        await store.add_request(ELSEWHERE, samples.DRAFT, samples.AT, unused)
     assert (await draft_of(store, samples.DRAFT)).status == "waiting"
     await service.review(AGENT, samples.DRAFT, ReviewWish(decision="approved"))
     assert (await draft_of(store, samples.DRAFT)).status == "approved"

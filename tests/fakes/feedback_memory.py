@@ -182,13 +182,15 @@ class MemoryDrafts:
                     self._take_back(other, "other-approved", withdraw)
         return decided
 
-    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
+    async def add_request(
+        self, viewer: Viewer, draft_id: UUID, now: datetime, ask: Ask
+    ) -> DraftRequested:
         draft = await self._found(viewer, draft_id)
         still_open(draft.status)
         mail = draft.data.mail.mail_id
         known = [other.data.request_id for other in self._of_same_mail(draft)]
         self._requests[mail] = 1 + max(self._requests.get(mail, 0), *known)
-        event = ask(draft, self._requests[mail])
+        event = ask(Kept(draft=draft), self._requests[mail])
         self._outbox.setdefault(event.id, event)
         return event
 

@@ -178,12 +178,14 @@ class PostgresDrafts:
             await audit.put(db, viewer, what, f"draft:{draft_id}", data.mailbox)
         return decided
 
-    async def add_request(self, viewer: Viewer, draft_id: UUID, ask: Ask) -> DraftRequested:
+    async def add_request(
+        self, viewer: Viewer, draft_id: UUID, now: datetime, ask: Ask
+    ) -> DraftRequested:
         async with transaction(self._pool) as db:
             draft = (await write.of_same_mail(db, viewer, draft_id))[draft_id]
             still_open(draft.status)
             number = await db.fetchval(sql.NEXT_REQUEST, draft.data.mail.mail_id)
-            event = ask(draft, number)
+            event = ask(await edits.kept(db, viewer, draft, now), number)
             await write.put_event(db, event)
             mailbox = draft.data.mail.mailbox
             await audit.put(db, viewer, "draft.regenerate", f"draft:{draft_id}", mailbox)
