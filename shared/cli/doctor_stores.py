@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -115,24 +114,25 @@ async def objects(config: Objects) -> AsyncIterator[Finding]:
         advice = "check objects.endpoint, access_key, secret_key, bucket, and that it runs"
         yield problem("object store", str(error), advice)
         return
-    server = ""
-    async for finding, name in _over_http(f"http{'s' * config.secure}://{config.endpoint}/"):
-        server = name
-        yield Finding("object store's clock", finding.state, finding.told, finding.advice)
-    yield ok("object store", f"bucket {config.bucket} at {config.endpoint} {server}".rstrip())
+    found, name = await _http(f"http{'s' * config.secure}://{config.endpoint}/")
+    yield ok("object store", f"bucket {config.bucket} at {config.endpoint} ({name})")
+    if found:
+        yield found
 
 
-async def _over_http(url: str) -> AsyncIterator[tuple[Finding, str]]:
-    """An HTTP server's clock and name, if it tells them."""
-    before = datetime.now(UTC).replace(microsecond=0)  # as HTTP dates are
+async def _http(url: str) -> tuple[Finding | None, str]:
+    """An HTTP server's clock and name, as far as it tells them."""
+    before = utcnow().replace(microsecond=0)  # as HTTP dates are
     try:
         async with httpx.AsyncClient(timeout=SECONDS) as client:
             headers = (await client.get(url)).headers
     except httpx.HTTPError:
-        return
-    if "date" in headers:
-        theirs = parsedate_to_datetime(headers["date"])
-        yield clock("", theirs, before, utcnow()), f"({headers.get('server', 'no name')})"
+        return None, "no name"
+    name = headers.get("server", "no name")
+    if "date" not in headers:
+        return None, name
+    theirs = parsedate_to_datetime(headers["date"])
+    return clock("object store's clock", theirs, before, utcnow()), name
 
 
 async def qdrant(config: Retrieval) -> Finding:
