@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean images secrets wheelhouse
+.PHONY: screenshots help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean images secrets wheelhouse
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: install-dev ## Check style and types
 bench: install-dev ## Run the benchmarks; each prints a table and a JSON line
 	@for each in $$(grep -l __main__ benchmarks/*.py); do name=$$(basename $$each .py); \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+screenshots: install-dev ## Write each page of the desk at both widths to docs/screenshots
+	$(BIN)/pytest -n 0 tests/browser/screenshots.py
 
 chaos: install-dev ## The long outages and kills under a running stack
 	$(BIN)/pytest -m chaos --timeout 3600 tests/chaos tests/llm

@@ -59,6 +59,22 @@ PAGES = (
     Shot("source-unknown", None, "/sources/00000000-0000-0000-0000-000000000000/0", 404),
     Shot("figures", "data", "/desk/figures"),
     Shot("figures-mailboxes", "data", "/desk/figures?by=mailbox&weeks=0"),
+    Shot("review-whole-mail", "agent", "/desk/mails/{mail:session}/whole"),
+    Shot("documents", "curateur", "/desk/documents"),
+    Shot("document", "curateur", "/desk/documents/{document:cumul-des-aides.md}"),
+    Shot(
+        "document-text",
+        "agent",
+        "/desk/documents/{document:cumul-des-aides.md}/{version:cumul-des-aides.md}",
+    ),
+    Shot("document-remove", "curateur", "/desk/documents/{document:glossaire.html}/remove"),
+    Shot("figures", "agent", "/desk/figures"),
+    Shot("datasets", "data", "/desk/datasets"),
+    Shot(
+        "source",
+        None,
+        "/sources/{document:cumul-des-aides.md}/{version:cumul-des-aides.md}?p=800-1100",
+    ),
     Shot("account", "agent", "/desk/account"),
     Shot("audit", "admin", "/desk/audit"),
 )
