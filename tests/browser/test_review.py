@@ -31,7 +31,7 @@ def opened(page_as: PageAs, draft: UUID, account: str = "agent", **more: Any) ->
 
 
 def saved(page: Page) -> None:
-    expect(page.locator("#saved")).to_contain_text("Enregistré ")
+    expect(page.locator("#saved")).to_contain_text("Enregistré ", timeout=20_000)
 
 
 def decision(server: DeskServer, draft: UUID) -> dict[str, Any]:

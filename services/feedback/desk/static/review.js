@@ -218,9 +218,11 @@
     remember();
   }
 
-  /** The column of sources as it is now; focus and what was opened stay. */
-  function putSources(html) {
+  /** The column of sources as it is now; focus, what was opened and what is being searched stay. */
+  function putSources(html, searched) {
     const column = byId("sources");
+    const q = byId("q");
+    const typing = q && !searched && { value: q.value, at: q.selectionStart };
     const focus = document.activeElement && column.contains(document.activeElement) ? document.activeElement.id : "";
     const opened = [...column.querySelectorAll("details[open]")].map((box) => box.closest("[id]") && box.closest("[id]").id);
     const scroll = column.scrollTop;
@@ -228,6 +230,7 @@
     column.replaceWith(fresh);
     window.htmx && window.htmx.process(fresh);
     inserters();
+    if (typing && byId("q")) byId("q").value = typing.value;
     fresh.scrollTop = scroll;
     for (const id of opened) {
       const box = id && byId(id) && byId(id).querySelector("details");
@@ -235,6 +238,7 @@
     }
     const again = focus && (byId(focus) || byId(focus.startsWith("uncite-") ? "h-sources" : ""));
     if (again) again.focus({ preventScroll: true });
+    if (again && again.id === "q" && typing) again.setSelectionRange(typing.at, typing.at);
     paint();
   }
 
@@ -248,7 +252,7 @@
     if (error.status === 401 || error.status === 403) say(page.dataset.saidLeave);
     else say(page.dataset.saidFailed);
     remember();
-    pause = Math.min(pause * 2, 15000);
+    pause = Math.min(pause * 2, 5000);
     schedule();
   }
 
@@ -358,6 +362,7 @@
   for (const kind of ["draft", "lock", "resync"]) {
     document.body.addEventListener("desk:" + kind, (event) => {
       const own = event.detail.id === page.dataset.draft;
+      if (kind === "resync") save();
       if (kind === "resync" || own || (kind === "draft" && event.detail.op !== "update")) soon();
     });
   }
@@ -394,8 +399,12 @@
     clearTimeout(timer);
     const action = button.getAttribute("formaction") || base + "/save";
     try {
-      const told = await send(action);
-      putSources(told.sources);
+      let told = await send(action);
+      // Typed while the citation was being taken out: that text still has it.
+      for (let again = 0; again < 3 && action.includes("/uncite?") && told.text !== text.value; again++) {
+        told = await send(action);
+      }
+      putSources(told.sources, button.id === "search");
       if (told.number && "cite" in button.dataset) insert(told.number);
       else if (button.id === "search") {
         const first = document.querySelector("#found button");
