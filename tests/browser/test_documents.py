@@ -197,7 +197,7 @@ def test_a_document_is_replaced_and_removed(
     )
     shot(page, "replaced")
     axe(page)
-    old = page.locator(".item", has_text="remplacée").get_by_role("link", name="Version déposée")
+    old = page.locator(".item", has_text="remplacée").locator("h3 a")
     address = (old.get_attribute("href") or "").replace("/desk/documents/", "/sources/")
     reader = httpx.get(f"{desk_server.url}{address}")
     assert "Taux : 50 %." in reader.text

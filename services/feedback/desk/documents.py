@@ -16,7 +16,7 @@ from services.feedback.desk.problems import answer
 from services.feedback.desk.queue import STATUSES
 from services.feedback.desk.rendering import render
 from services.feedback.desk.sources import Span, original, span, web_address
-from services.feedback.desk.uploading import Upload, upload_of
+from services.feedback.desk.uploading import TOO_MUCH, TooMuch, Upload, upload_of
 from services.feedback.desk.words import marked, say
 from services.feedback.library_records import PUBLIC, Form, Recent, Standing, Wish
 from services.feedback.reading_documents import Removed
@@ -64,7 +64,10 @@ async def documents(
 @router.post("/desk/documents")
 async def hand_in(request: Request, viewer: Curator) -> Response:
     """Take files in: one for a script that asks for JSON, else a whole form's."""
-    upload = await upload_of(request, desk_of(request).config.ingest.document_max_bytes)
+    try:
+        upload = await upload_of(request, desk_of(request).config.ingest.document_max_bytes)
+    except TooMuch:
+        return answer(request, 413, *TOO_MUCH)
     try:
         refused = await _take(request, viewer, upload)
     finally:
@@ -96,7 +99,10 @@ async def document(
 async def replace(request: Request, viewer: Curator, document_id: UUID) -> Response:
     """Hand in a new version."""
     desk = desk_of(request)
-    upload = await upload_of(request, desk.config.ingest.document_max_bytes)
+    try:
+        upload = await upload_of(request, desk.config.ingest.document_max_bytes)
+    except TooMuch:
+        return answer(request, 413, *TOO_MUCH)
     try:
         if len(upload.files) != 1:
             raise Unacceptable("Choisissez le fichier de la nouvelle version.")
@@ -191,19 +197,22 @@ async def _listed(
     found = await library.shelves.entries(viewer, wish, PAGE + 1, PAGE * (page - 1))
     shelves = await library.shelves.shelves(viewer, wish)
     keeps = viewer.may("curator")
+    config = desk_of(request).config
+    searched = {name for box in config.mailboxes.values() for name in box.collections}
     values: dict[str, Any] = {
         "entries": found[:PAGE],
         "more": len(found) > PAGE,
         "page": page,
         "wish": wish,
         "shelves": shelves,
+        "collections": sorted(searched | {shelf.collection for shelf in shelves}),
         "standings": STANDINGS,
         "outcomes": OUTCOMES,
         "audiences": library.audiences(viewer) if keeps else [],
         "recent": await _recent(request, viewer) if keeps else (),
         "refused": refused or [],
         "fields": fields or {"collection": wish.collection},
-        "most": desk_of(request).config.ingest.document_max_bytes // 2**20,
+        "most": config.ingest.document_max_bytes // 2**20,
     }
     return render(request, "documents.html.j2", 422 if refused else 200, **values)
 

@@ -16,7 +16,7 @@ from services.feedback.desk.figure_parts import HEADS, View, lasting, or_dash, p
 from services.feedback.desk.guards import allowed
 from services.feedback.desk.parts import desk_of
 from services.feedback.desk.rendering import render
-from services.feedback.desk.words import marked, say
+from services.feedback.desk.words import many, marked, say
 from services.feedback.figuring import (
     Arrivals,
     Decisions,
@@ -150,14 +150,18 @@ def _summary(
     told = []
     if decided:
         share = percent(100 * decided.approved / (decided.total or 1))
-        note = say("des {n} brouillons décidés", n=decided.total)
+        note = many("du brouillon décidé", "des {n} brouillons décidés", decided.total)
         told.append((say("Envoyés tels quels"), share, note))
     if changed:
-        note = say("en médiane, des {n} brouillons corrigés", n=changed.count)
+        note = many(
+            "dans le brouillon corrigé", "en médiane, des {n} brouillons corrigés", changed.count
+        )
         told.append((say("Mots changés"), or_dash(changed.words), note))
     if arrived:
         share = percent(100 * arrived.declined / (arrived.total or 1))
-        told.append((say("Refus"), share, say("des {n} messages reçus", n=arrived.total)))
+        told.append(
+            (say("Refus"), share, many("du message reçu", "des {n} messages reçus", arrived.total))
+        )
     if waited:
         note = say("neuf réponses sur dix en moins de {time}", time=lasting(waited.p90))
         told.append((say("Délai médian"), lasting(waited.median), note))

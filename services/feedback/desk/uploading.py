@@ -18,7 +18,14 @@ FORM_EXTRA = 1 << 20
 """Bytes that a form adds around its files."""
 FILES_OF_MOST_SIZE = 4
 """A form may be as large as so many files of the greatest size."""
-TOO_LARGE = marked("Envoi trop volumineux : déposez ces fichiers en plusieurs fois.")
+TOO_MUCH = (
+    marked("Envoi trop volumineux"),
+    marked("Déposez ces fichiers en plusieurs fois, ou découpez le plus grand."),
+)
+
+
+class TooMuch(Exception):
+    """More comes than a form may have."""
 
 
 @dataclass
@@ -47,11 +54,11 @@ class Upload:
 async def upload_of(request: Request, most: int) -> Upload:
     """The form in ``request``; a file over ``most`` bytes is for its taker to refuse.
 
-    Raises HTTPException: 413 as soon as more comes than a form may have, 400 for what is no form.
+    Raises TooMuch, as soon as it is known; HTTPException (400) for what is no form.
     """
     limit = FILES_OF_MOST_SIZE * most + FORM_EXTRA
     if int(request.headers.get("content-length") or 0) > limit:
-        raise HTTPException(413, TOO_LARGE)
+        raise TooMuch
     size = 0
 
     async def receive() -> Message:
@@ -59,7 +66,7 @@ async def upload_of(request: Request, most: int) -> Upload:
         message = await request.receive()
         size += len(message.get("body", b""))
         if size > limit:
-            raise HTTPException(413, TOO_LARGE)
+            raise TooMuch
         return message
 
     try:
