@@ -143,7 +143,10 @@ def _unacceptable(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
-    detail = f"La base de données ne répond pas ; réessayez dans un instant ({error})."
+    detail = (
+        "La base de données, ou un service dont celui-ci a besoin, ne répond pas ; réessayez dans"
+        f" un instant ({error})."
+    )
     return answer(request, 503, "Service momentanément indisponible", detail)
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from services.feedback.accounts import ApiToken, StoredAccount, digest, written
 from services.feedback.adapters.accounts_file import hashed
 from services.feedback.app import build
 from shared.bus import Bus
+from shared.delivery import Unavailable
 from shared.settings import Desk, Mailbox, Objects, Postgres, Settings
 
 PASSWORD = "agrafe-cheval-batterie"
@@ -75,10 +77,20 @@ def config(postgres_dsn: str, folder: Path, **desk: object) -> Settings:
     )
 
 
+class NoBroker(Bus):
+    """A broker that is down."""
+
+    async def ask(self, query: Any, answer: Any, timeout: float = 5.0) -> Any:
+        raise Unavailable("no broker")
+
+    async def say(self, event: Any) -> None:
+        raise Unavailable("no broker")
+
+
 @asynccontextmanager
 async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application as the service builds it."""
-    async with build(settings, Bus("feedback", settings)) as parts:
+    async with build(settings, NoBroker("feedback", settings)) as parts:
         assert isinstance(parts.api, FastAPI)
         yield parts.api
 
