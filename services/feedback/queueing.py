@@ -116,6 +116,7 @@ class MailPage(MailLine):
     new_text: str | None
     attachments: tuple[str, ...]
     draft_id: UUID | None
+    raw_key: str | None
 
 
 class Lines(Frozen):

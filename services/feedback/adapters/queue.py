@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Any
 from uuid import UUID
 
@@ -21,10 +22,11 @@ from services.feedback.queueing import (
     Place,
     View,
 )
-from services.feedback.records import EXCERPT_CHARS
 from shared.postgres import Connection, Pool, transaction
 from shared.records import Address
 
+EXCERPT = 400
+"""Characters of a draft in a list."""
 _MINE = "($1::text[] is null or {0}.mailbox = any($1))"
 _VIEWS = {
     "waiting": "d.status = 'waiting' and d.outcome = 'draft'",
@@ -69,7 +71,7 @@ select m.mail_id, m.mailbox, m.category, m.outcome, m.reason, m.detail, m.subjec
 """
 _ONE = (
     _MAIL  # noqa: S608 - both halves are constants
-    + """, m.decided, m.draft_id, m.block ->> 'new_text' as new_text,
+    + """, m.decided, m.draft_id, m.raw_key, m.block ->> 'new_text' as new_text,
     array(select a ->> 'name' from jsonb_array_elements(m.block -> 'attachments') a) as attachments
 from feedback.mails m where m.mail_id = $2 and ($1::text[] is null or m.mailbox = any($1))
 """
@@ -105,10 +107,9 @@ class PostgresQueue:
         more = len(rows) > PAGE
         drafts = () if of_mails else tuple(map(_draft, rows[:PAGE]))
         mails = tuple(MailLine(**_mail(row)) for row in rows[:PAGE]) if of_mails else ()
-        last = (*drafts, *mails)[-1:]
-        lines = Lines(
-            drafts=drafts, mails=mails, total=total, after=last[0].place if more else None
-        )
+        shown: tuple[DraftLine, ...] | tuple[MailLine, ...] = mails if of_mails else drafts
+        after = shown[-1].place if more else None
+        lines = Lines(drafts=drafts, mails=mails, total=total, after=after)
         return lines, counts
 
     async def mail(self, viewer: Viewer, mail_id: UUID) -> MailPage | None:
@@ -188,7 +189,7 @@ class _Where:
 
 def _draft(row: asyncpg.Record) -> DraftLine:
     values = _mail(row)
-    values["excerpt"] = " ".join(values.pop("text").split())[:EXCERPT_CHARS]
+    values["excerpt"] = shorten(values.pop("text"), EXCERPT, placeholder=" …")
     return DraftLine(**values)
 
 

@@ -17,7 +17,7 @@ from services.feedback.desk.rendering import render
 from services.feedback.signing_in import Refused
 
 router = APIRouter(include_in_schema=False)
-HOME = "/desk/drafts"
+HOME = "/"
 Text = Annotated[str, Form(max_length=1000)]
 
 

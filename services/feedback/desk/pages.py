@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from services.feedback.access import Viewer
 from services.feedback.desk import (
     account,
     audit,
@@ -56,9 +57,13 @@ def mount(api: FastAPI) -> None:
 
 
 @frame.get("/")
-def home() -> Response:
-    """Where an agent begins."""
-    return RedirectResponse("/desk/drafts", status_code=303)
+def home(request: Request) -> Response:
+    """Where the account's work is."""
+    viewer: Viewer | None = request.state.viewer
+    if viewer is None or viewer.may("agent"):
+        return RedirectResponse("/desk/drafts", status_code=303)
+    where = "/desk/documents" if viewer.may("curator") else "/desk/datasets"
+    return RedirectResponse(where, status_code=303)
 
 
 @frame.post("/language")
