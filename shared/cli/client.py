@@ -183,8 +183,12 @@ async def connected(config: settings.Settings) -> AsyncIterator[BusClient]:
     """A connection to the broker of ``config``. Raises ``Problem`` when there is none."""
     await _reach(config.nats.url)
 
-    async def quiet(_error: Exception) -> None:
+    admitted = False
+
+    async def quiet(error: Exception) -> None:
         """nats-py would print a traceback; what matters is raised by the call that failed."""
+        if not admitted and "authorization" in str(error).lower():
+            raise error  # it would try a wrong key again for a minute
 
     try:
         connection = await nats.connect(
@@ -196,6 +200,7 @@ async def connected(config: settings.Settings) -> AsyncIterator[BusClient]:
         )
     except (NatsError, OSError) as error:
         raise Problem(f"the broker at {config.nats.url} refuses us: {error}") from error
+    admitted = True
     try:
         yield BusClient(connection)
     except NotFoundError as error:

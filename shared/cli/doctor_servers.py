@@ -59,7 +59,7 @@ async def broker(config: Settings) -> AsyncIterator[Finding]:
             spent = time.monotonic() - began
             yield ok("embed", f"{answer.embedding} answers in {spent:.2f} s")
     except Problem as error:
-        yield problem("broker", str(error), _advice(str(error)))
+        yield problem("broker", shown(str(error)), _advice(str(error)))
 
 
 def _advice(words: str) -> str:

@@ -82,7 +82,7 @@ def test_where_nothing_runs_it_says_how_to_start() -> None:
 def test_servers_that_do_not_answer_are_each_told_with_what_to_do() -> None:
     port = free_ports(1)[0]
     os.environ |= {
-        "SOURCIER_NATS__URL": f"nats://127.0.0.1:{port}",
+        "SOURCIER_NATS__URL": f"nats://u:geheim@127.0.0.1:{port}",
         "SOURCIER_POSTGRES__DSN": f"postgresql://u:geheim@127.0.0.1:{port}/x",
         "SOURCIER_OBJECTS__ENDPOINT": f"127.0.0.1:{port}",
         "SOURCIER_OBJECTS__SECRET_KEY": "geheim",
