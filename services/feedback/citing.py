@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from services.feedback.errors import Unacceptable
@@ -30,6 +30,17 @@ def unknown_marks(text: str, sources: Iterable[Source]) -> None:
         raise Unacceptable(
             f"Le texte renvoie à {_named(unknown)}, qui n'est pas une source de ce brouillon"
             f" (sources : {_named(known) or 'aucune'})."
+        )
+
+
+def removed_marks(text: str, sources: Iterable[Source], removed: Collection[UUID]) -> None:
+    """Raises Unacceptable when ``text`` cites a document that was taken away."""
+    used = marks(text)
+    gone = [s.number for s in sources if s.number in used and s.document_id in removed]
+    if gone:
+        raise Unacceptable(
+            f"Le texte cite {_named(gone)}, dont le document a été retiré : ôtez cette citation ou"
+            " remplacez-la par une autre source."
         )
 
 

@@ -97,12 +97,13 @@ class Hold(Frozen):
 
 class Kept(Frozen):
     """A draft with what agents do to it: ``lock`` is the one in force, ``since`` the time from
-    which the viewer worked on it."""
+    which the viewer worked on it; ``removed`` are those of its documents that were taken away."""
 
     draft: StoredDraft
     edit: Edit | None = None
     lock: Lock | None = None
     since: AwareDatetime | None = None
+    removed: frozenset[UUID] = frozenset()
 
 
 def opened(kept: Kept) -> Opened:

@@ -11,7 +11,7 @@ from uuid import UUID
 from rapidfuzz.distance import Levenshtein
 
 from services.feedback.access import Viewer
-from services.feedback.citing import marks, unknown_marks
+from services.feedback.citing import marks, removed_marks, unknown_marks
 from services.feedback.comparing import words_changed
 from services.feedback.edits import CLOSED, Held, Kept, Overwritten, opened
 from services.feedback.errors import Conflict, NotFound, Unacceptable, no_draft, used_id
@@ -78,13 +78,15 @@ def review_of(kept: Kept, wish: ReviewWish, viewer: Viewer, now: datetime) -> Re
     """The review that ``wish`` makes.
 
     Approving a changed text counts as an edit, and an edit that changes nothing as an approval.
-    Raises Unacceptable when there is no text to send or a [n] names no source.
+    Raises Unacceptable when there is no text to send, or a [n] names no source or one that was
+    taken away.
     """
     draft, found = kept.draft, opened(kept)
     text = _text(kept, wish)
     decision = _decision(draft, wish.decision, text)
     if decision != "rejected":
         unknown_marks(text, found.sources)
+        removed_marks(text, found.sources, kept.removed)
     wrong = dict.fromkeys((*(kept.edit.wrong if kept.edit else ()), *wish.wrong_passages))
     if any(passage not in {p.passage_id for p in found.passages} for passage in wrong):
         raise Unacceptable("Un passage dit faux n'est pas de ce brouillon.")

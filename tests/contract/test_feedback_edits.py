@@ -277,14 +277,25 @@ async def test_what_was_typed_survives_a_new_process(world: World, postgres_dsn:
     assert (opened.text, opened.edit and opened.edit.revision) == ("À moitié écr", 1)
 
 
+async def test_a_document_taken_away_leaves_what_an_agent_typed(world: World) -> None:
+    await world.editing.save(ALIX, DRAFT, "Un [1].", 0)
+    (removed,) = (event for event in samples.events() if isinstance(event, DocumentRemoved))
+    await world.service.record_document(removed)
+    assert (await world.editing.open(ALIX, DRAFT)).draft.status == "waiting"
+    with pytest.raises(Unacceptable, match=r"cite \[1\], dont le document a été retiré"):
+        await world.service.review(ALIX, DRAFT, ReviewWish(decision="edited"))
+    await world.editing.add_passage(ALIX, DRAFT, "Qui paie ?", FOUND.passage_id)
+    await world.editing.save(ALIX, DRAFT, "Deux [2].", 1)
+    assert (await world.service.review(ALIX, DRAFT, ReviewWish(decision="edited"))).created
+
+
 async def test_a_draft_withdrawn_meanwhile_says_so(world: World) -> None:
-    await world.editing.save(ALIX, DRAFT, "Un.", 0)
+    await world.editing.open(ALIX, DRAFT)
     (removed,) = (event for event in samples.events() if isinstance(event, DocumentRemoved))
     await world.service.record_document(removed)
     with pytest.raises(Conflict, match="retiré"):
-        await world.editing.save(ALIX, DRAFT, "Deux.", 1)
-    opened = await world.editing.open(ALIX, DRAFT)
-    assert (opened.draft.status, opened.text) == ("withdrawn", "Un.")
+        await world.editing.save(ALIX, DRAFT, "Un.", 0)
+    assert (await world.editing.open(ALIX, DRAFT)).draft.status == "withdrawn"
 
 
 async def test_another_mailboxs_draft_is_as_if_absent(world: World) -> None:
@@ -293,6 +304,7 @@ async def test_another_mailboxs_draft_is_as_if_absent(world: World) -> None:
         world.editing.open(ELSEWHERE, DRAFT, take=False),
         world.editing.save(ELSEWHERE, DRAFT, "x", 0),
         world.editing.take_over(ELSEWHERE, DRAFT),
+        world.editing.release(ELSEWHERE, DRAFT),
         world.editing.find(ELSEWHERE, DRAFT, "Qui ?"),
         world.editing.add_passage(ELSEWHERE, DRAFT, "Qui ?", FOUND.passage_id),
         world.editing.drop_passage(ELSEWHERE, DRAFT, FOUND.passage_id),
@@ -301,7 +313,6 @@ async def test_another_mailboxs_draft_is_as_if_absent(world: World) -> None:
     for refused in edits:
         with pytest.raises(NotFound):
             await refused
-    await world.editing.release(ELSEWHERE, DRAFT)
     assert world.asked == []
     assert await world.pool.fetchval("select count(*) from feedback.locks") == 0
 

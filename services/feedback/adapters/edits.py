@@ -10,6 +10,7 @@ import asyncpg
 from services.feedback.access import Viewer
 from services.feedback.adapters import audit, rows, sql
 from services.feedback.adapters.text import clean
+from services.feedback.citing import own_sources
 from services.feedback.editing import Change
 from services.feedback.edits import Edit, Held, Hold, Kept, Lock, still_waiting, untouched
 from services.feedback.records import StoredDraft
@@ -26,6 +27,12 @@ on conflict (draft_id) do update set account = excluded.account, name = excluded
                  else excluded.since end
 where $6 or l.account = excluded.account or l.expires <= $4
 returning draft_id
+"""
+_REMOVED = """
+select document_id from feedback.documents d
+where document_id = any($1::uuid[]) and removed is not null and not exists (
+    select from feedback.document_versions v
+    where v.document_id = d.document_id and v.submitted > d.removed)
 """
 _PUT_EDIT = """
 insert into feedback.edits (draft_id, account, text, added, numbers, wrong, revision, updated)
@@ -97,9 +104,14 @@ async def kept(db: Connection, viewer: Viewer, draft: StoredDraft, now: datetime
     """The draft with its edit and who works on it at `now`."""
     typed = await db.fetchrow("select * from feedback.edits where draft_id = $1", draft.draft_id)
     held = await _lock(db, draft.draft_id)
+    edit = _edit(typed) if typed else None
+    named = {source.document_id for source in own_sources(draft)}
+    named |= {passage.document_id for passage in (edit.added if edit else ())}
+    removed = await db.fetch(_REMOVED, sorted(named))
     return Kept(
         draft=draft,
-        edit=_edit(typed) if typed else None,
+        edit=edit,
+        removed=frozenset(row["document_id"] for row in removed),
         lock=held if held and held.expires > now else None,
         since=held.since if held and held.account == viewer.account else None,
     )

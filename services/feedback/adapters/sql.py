@@ -124,6 +124,7 @@ order by d.created desc, d.draft_id desc limit $3
 )
 WAITING_CITING = f"""
 {DRAFT} where d.status = 'waiting' and d.cited @> array[$1::uuid]
+  and not exists (select from feedback.edits e where e.draft_id = d.draft_id)
 order by d.draft_id for update of d
 """
 PUT_VERSION = """
