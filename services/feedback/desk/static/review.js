@@ -387,6 +387,19 @@
     window.desk.announce(page.dataset.saidInserted.replace("{n}", mark));
     send(base + "/save").then((told) => putSources(told.sources), refused);
   }
+  /** Take a source's marks out, as the server does; the cursor stays where it is. */
+  function drop(number) {
+    for (const found of [...text.value.matchAll(MARK)].reverse()) {
+      const numbers = found[1].split(",").map((n) => String(Number(n)));
+      if (!numbers.includes(number)) continue;
+      const left = numbers.filter((n) => n !== number).join(", ");
+      const end = found.index + found[0].length;
+      let start = found.index;
+      while (!left && text.value[end] !== "[" && start > 0 && " \u00a0\u202f".includes(text.value[start - 1])) start--;
+      text.setRangeText(left && "[" + left + "]", start, end, "preserve");
+    }
+    paint();
+  }
   function inserters() {
     for (const button of document.querySelectorAll("[data-insert]")) button.hidden = false;
   }
@@ -399,11 +412,8 @@
     clearTimeout(timer);
     const action = button.getAttribute("formaction") || base + "/save";
     try {
-      let told = await send(action);
-      // Typed while the citation was being taken out: that text still has it.
-      for (let again = 0; again < 3 && action.includes("/uncite?") && told.text !== text.value; again++) {
-        told = await send(action);
-      }
+      if (button.dataset.drop) drop(button.dataset.drop);
+      const told = await send(action);
       putSources(told.sources, button.id === "search");
       if (told.number && "cite" in button.dataset) insert(told.number);
       else if (button.id === "search") {
