@@ -117,7 +117,7 @@ def csrf_of(page: httpx.Response) -> str:
 
 
 async def sign_in(
-    browser: httpx.AsyncClient, name: str, path: str = "/login", **fields: str
+    browser: httpx.AsyncClient, name: str, path: str = "/login", /, **fields: str
 ) -> httpx.Response:
     """Fill in the login page as a person does."""
     page = await browser.get(path, headers={"Accept": "text/html"})

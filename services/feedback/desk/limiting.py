@@ -8,7 +8,7 @@ import time
 from fastapi import Request
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 
 NAME_PER_HOUR = 30
 """Tries at one account's password, from wherever: a one-time link still lets it in."""
@@ -18,7 +18,7 @@ class Limits:
     """Each method counts one try and gives the seconds to wait, 0 when it may go on."""
 
     def __init__(self, requests_per_minute: int, logins_per_minute: int) -> None:
-        self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._counter = MovingWindowRateLimiter(MemoryStorage())
         self._requests = RateLimitItemPerMinute(requests_per_minute)
         self._logins = RateLimitItemPerMinute(logins_per_minute)
         self._name = RateLimitItemPerHour(NAME_PER_HOUR)
