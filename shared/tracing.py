@@ -9,6 +9,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -65,9 +66,11 @@ def configure(service: str, environment: str) -> None:
             "deployment.environment.name": environment,
         }
     )
-    _provider = TracerProvider(resource=resource, id_generator=ids())
+    _provider = TracerProvider(resource=resource, id_generator=ids(), shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(_provider)
+    # Each of its retries is a warning; that a batch was lost is an error, which stays.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
 
 
 def ids() -> IdGenerator:
@@ -138,6 +141,9 @@ def enter(event: Event) -> str:
 @contextmanager
 def working(stage: Stage, event: Event) -> Iterator[None]:
     """The span of one run of the stage's handler, a child of who said ``event``."""
+    if _provider is None:
+        yield
+        return
     attributes = {
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
@@ -155,9 +161,10 @@ def saying(event: EventT) -> Iterator[EventT]:
 
     Outside of any (an outbox, an HTTP API), a span of its own continues the event's trace.
     """
-    current = traceparent()
-    if current is not None:
-        yield event.model_copy(update={"traceparent": current})
+    current = traceparent() or (event.traceparent if _provider is None else None)
+    if current is not None or _provider is None:
+        same = current == event.traceparent
+        yield event if same else event.model_copy(update={"traceparent": current})
         return
     token = contexts.attach(_context(event.traceparent))
     first = _first.set(_first.get() or _trace_of(event.id))
