@@ -62,7 +62,8 @@ def clean(image: str, folder: Path) -> Path:
                     top.symlink_to(Path(*source.parts[: -len(place.parts) + 1 or None]))
                 continue
             (site / place).parent.mkdir(parents=True, exist_ok=True)
-            (site / place).symlink_to(source)
+            if not (site / place).exists():  # some share an empty __init__.py
+                (site / place).symlink_to(source)
     return python
 
 

@@ -21,6 +21,13 @@ from .environments import REPOSITORY, clean, code, variables
 
 pytestmark = [pytest.mark.xdist_group("extras"), pytest.mark.timeout(400)]
 IMAGE = {"embed": "embed-cpu"}
+SERVICES = ("ingest", "embed", "retrieve", "generate", "feedback", "mail")
+ELSEWHERE = {f"services.generate.{name}" for name in ("convert", "fetch", "serving")}
+ELSEWHERE |= {
+    f"services.generate.adapters.{name}" for name in ("gguf_files", "model_weights", "vllm_server")
+}
+"""What the model's image runs, not the service's."""
+ELSEWHERE.add("services.ingest.explain")  # the command's: `make install`
 NEEDS_MODEL = {"ingest", "embed"}
 WITHIN = 150.0
 
@@ -37,7 +44,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     server.stop()
 
 
-@pytest.mark.parametrize("service", ["ingest", "embed", "retrieve", "generate", "feedback", "mail"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_ready_with_only_its_own_packages(
     service: str, broker: NatsServer, postgres_dsn: str, s3: Objects, tmp_path: Path
 ) -> None:
@@ -45,8 +52,10 @@ def test_a_service_is_ready_with_only_its_own_packages(
         pytest.skip("multilingual-e5-small is not in the cache: run `sourcier models fetch`")
     python = clean(IMAGE.get(service, service), tmp_path)
     port, lmtp = free_ports(2)
+    config = tmp_path / "sourcier.toml"
+    config.write_text('[mailboxes.default]\naddresses = ["guichet@ville.example"]\n')
     env = variables(
-        SOURCIER_CONFIG=tmp_path / "none.toml",
+        SOURCIER_CONFIG=config,
         SOURCIER_NATS__URL=broker.url,
         SOURCIER_STREAMS__MAX_BYTES=16 * 1024 * 1024,
         SOURCIER_POSTGRES__DSN=postgres_dsn,
@@ -81,6 +90,23 @@ def test_a_service_is_ready_with_only_its_own_packages(
         process.wait()
 
 
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+import services.{0} as service
+left = {1!r}
+for found in pkgutil.walk_packages(service.__path__, "services.{0}."):
+    if found.name not in left:
+        importlib.import_module(found.name)
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_module_of_a_service_imports_with_its_packages(service: str, tmp_path: Path) -> None:
+    python = clean(IMAGE.get(service, service), tmp_path)
+    done = run(python, code(tmp_path, service), "-c", EVERY_MODULE.format(service, ELSEWHERE))
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def run(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [python, *words], cwd=folder, env=variables(), capture_output=True, text=True, timeout=300
@@ -111,6 +137,5 @@ def test_the_operator_s_command_needs_only_its_own_packages(tmp_path: Path) -> N
 def test_the_model_server_needs_only_its_own_packages(tmp_path: Path) -> None:
     python = clean("model-cpu", tmp_path)
     folder = code(tmp_path, "generate")
-    for module in ("services.generate.adapters.vllm_server", "services.generate.fetch"):
-        done = run(python, folder, "-c", f"import {module}")
-        assert done.returncode == 0, done.stderr[-3000:]
+    done = run(python, folder, "-c", EVERY_MODULE.format("generate", set()))
+    assert done.returncode == 0, done.stderr[-3000:]
