@@ -5,29 +5,33 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.feedback.edits import CLOSED, Kept, opened
-from services.feedback.records import RegenerateWish, Status
+from services.feedback.records import RegenerateWish
 from services.feedback.reviewing import SERVICE, Conflict
 from shared.events import DraftRequested, DraftRequestedData
 from shared.identity import derived_id
 
 
-def still_open(status: Status) -> None:
-    """Raises Conflict unless a draft that stands at `status` waits for a decision."""
-    if status != "waiting":
+def still_open(kept: Kept) -> None:
+    """Raises Conflict unless the draft waits for a decision, or waits no more because a document
+    that it cites was taken away: its e-mail still needs an answer."""
+    status = kept.draft.status
+    if status != "waiting" and not (status == "withdrawn" and kept.removed):
         raise Conflict(f"Ce brouillon {CLOSED[status]} : il ne sert plus à en demander un autre.")
 
 
 def request_of(kept: Kept, wish: RegenerateWish, number: int, time: datetime) -> DraftRequested:
     """The event that asks for draft `number` of the e-mail.
 
-    Its passages are the draft's and those that an agent added, without those called wrong.
+    Its passages are the draft's and those that an agent added, without those called wrong or of
+    documents that were taken away.
     """
     draft, data = kept.draft, kept.draft.data
     wrong = kept.edit.wrong if kept.edit else ()
+    left = (p for p in opened(kept).passages if p.document_id not in kept.removed)
     wished = DraftRequestedData(
         mail=data.mail,
         request_id=number,
-        passages=tuple(p for p in opened(kept).passages if p.passage_id not in wrong),
+        passages=tuple(p for p in left if p.passage_id not in wrong),
         evidence=data.evidence,
         instruction=wish.instruction.strip(),
         engine=wish.engine,

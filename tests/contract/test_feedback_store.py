@@ -430,6 +430,19 @@ async def test_a_decided_draft_is_not_flagged(store: Store, service: FeedbackSer
     assert (await draft_of(store, samples.DRAFT)).outdated == ()
 
 
+async def test_another_draft_when_a_cited_document_was_taken_away(
+    store: Store, service: FeedbackService
+) -> None:
+    await service.record_draft(of(DraftReady))
+    await service.record_document(of(DocumentRemoved))
+    assert (await draft_of(store, samples.DRAFT)).status == "withdrawn"
+    await service.regenerate(AGENT, samples.DRAFT, RegenerateWish())
+    said = Said()
+    await store.relay(said, 10)
+    (asked,) = (event for event in said.events if isinstance(event, DraftRequested))
+    assert asked.data.passages == ()
+
+
 async def test_what_is_of_another_mailbox_is_as_if_absent(
     store: Store, service: FeedbackService
 ) -> None:

@@ -186,11 +186,12 @@ class MemoryDrafts:
         self, viewer: Viewer, draft_id: UUID, now: datetime, ask: Ask
     ) -> DraftRequested:
         draft = await self._found(viewer, draft_id)
-        still_open(draft.status)
+        kept = Kept(draft=draft, removed=frozenset(filter(self._is_removed, _cited(draft))))
+        still_open(kept)
         mail = draft.data.mail.mail_id
         known = [other.data.request_id for other in self._of_same_mail(draft)]
         self._requests[mail] = 1 + max(self._requests.get(mail, 0), *known)
-        event = ask(Kept(draft=draft), self._requests[mail])
+        event = ask(kept, self._requests[mail])
         self._outbox.setdefault(event.id, event)
         return event
 

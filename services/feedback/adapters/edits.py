@@ -106,7 +106,7 @@ async def kept(db: Connection, viewer: Viewer, draft: StoredDraft, now: datetime
     held = await _lock(db, draft.draft_id)
     edit = _edit(typed) if typed else None
     named = {source.document_id for source in own_sources(draft)}
-    named |= {passage.document_id for passage in (edit.added if edit else ())}
+    named |= {p.document_id for p in (*draft.data.passages, *(edit.added if edit else ()))}
     removed = await db.fetch(_REMOVED, sorted(named))
     return Kept(
         draft=draft,

@@ -183,9 +183,10 @@ class PostgresDrafts:
     ) -> DraftRequested:
         async with transaction(self._pool) as db:
             draft = (await write.of_same_mail(db, viewer, draft_id))[draft_id]
-            still_open(draft.status)
+            kept = await edits.kept(db, viewer, draft, now)
+            still_open(kept)
             number = await db.fetchval(sql.NEXT_REQUEST, draft.data.mail.mail_id)
-            event = ask(await edits.kept(db, viewer, draft, now), number)
+            event = ask(kept, number)
             await write.put_event(db, event)
             mailbox = draft.data.mail.mailbox
             await audit.put(db, viewer, "draft.regenerate", f"draft:{draft_id}", mailbox)
