@@ -80,6 +80,7 @@ def _changes(kind: str, tally: Tally, parent: Mapping[str, Any] | None) -> dict[
 def card(made: Mapping[str, Any]) -> str:
     """README.md of a version; its head tells `datasets.load_dataset` which files are which."""
     kinds = list(made["rows"])
+    loadable = [kind for kind in kinds if any(made["rows"][kind].values())]
     counts = [
         f"| {kind} | {' | '.join(str(made['rows'][kind][s]) for s in SPLITS)} |" for kind in kinds
     ]
@@ -90,12 +91,14 @@ def card(made: Mapping[str, Any]) -> str:
     ]
     replaced = [f"- {entity}: {n}" for entity, n in made["replaced"]["strings"].items()]
     return _TEXT.format(
-        configs="\n".join(_config(kind, index == 0) for index, kind in enumerate(kinds)),
+        configs="\n".join(
+            _config(kind, made["rows"][kind], kind == loadable[0]) for kind in loadable
+        ),
         name=made["name"],
         created=made["created"][:10],
         mails=made["mails"],
         parent=_parent(made["parent"]),
-        first=kinds[0],
+        first=loadable[0],
         kinds="\n".join(f"- `{kind}`: {_KINDS[kind]}." for kind in kinds),
         counts="\n".join(counts),
         left="\n".join(left) or "- none",
@@ -105,8 +108,9 @@ def card(made: Mapping[str, Any]) -> str:
     )
 
 
-def _config(kind: str, first: bool) -> str:
-    files = [f"  - split: {s}\n    path: {kind}/{s}.parquet" for s in SPLITS]
+def _config(kind: str, rows: Mapping[str, int], first: bool) -> str:
+    """Only sides that have rows: of an empty one `load_dataset` makes an error."""
+    files = [f"  - split: {s}\n    path: {kind}/{s}.parquet" for s in SPLITS if rows[s]]
     default = ["  default: true"] if first else []
     return "\n".join([f"- config_name: {kind}", *default, "  data_files:", *files])
 

@@ -2,98 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from services.feedback.pairs import KINDS, Excluded, Row, Wish, rows_of
 from services.feedback.prompting import prose_prompt
 from services.feedback.prose import body, renumbered, same
-from services.feedback.records import StoredDraft, StoredReview
+from services.feedback.records import StoredDraft
 from services.generate.adapters.prompt_files import PromptFiles
-from services.generate.citations import numbers, sources
+from services.generate.citations import sources
 from services.generate.prompting import of_passages, of_sentences
-from services.generate.rendering import render
-from services.generate.wording import about, closing, greeting, left_open, quoted
-from shared.events import DraftReadyData, ReviewRecordedData
-from shared.records import Fingerprints, MailBlock, Message, Part, Passage
-from tests.fakes.drafting import STUDY, WORKS, mail, passage, prompt_of, request
-from tests.samples import AT
-
-HELLO, BYE = greeting("fr", ""), closing("fr", "Le service instructeur")
-PASSAGES = (
-    passage(f"{STUDY} (0)", "etudes", 0),
-    passage(f"{STUDY} (1)", "etudes", 1),
-    passage(WORKS, "travaux"),
+from services.generate.wording import about, left_open, quoted
+from shared.records import Message, Part, Passage
+from tests.fakes.drafting import STUDY, mail, passage, prompt_of, request
+from tests.fakes.reviewed import (
+    BYE,
+    FIRST,
+    HELLO,
+    PARTS,
+    PASSAGES,
+    REWRITTEN,
+    SECOND,
+    THIRD,
+    draft,
+    reviewed,
 )
-FIRST, SECOND, THIRD = (p.passage_id for p in PASSAGES)
-PARTS = (
-    Part(text="Le programme cofinance l'étude préalable à hauteur de 50 %.", citations=(FIRST,)),
-    Part(text="Aucun travail ne doit commencer avant l'accord écrit.", citations=(THIRD,)),
-)
-REWRITTEN = f"{HELLO}\n\nL'étude est financée à 50 % [1].\n\nAttendez l'accord écrit [2].\n\n{BYE}"
-
-
-def draft(
-    parts: tuple[Part, ...] = PARTS,
-    block: MailBlock | None = None,
-    engine: str = "openai",
-    status: str = "waiting",
-    detail: str = "",
-    messages: tuple[Message, ...] | None = None,
-    minutes: int = 0,
-) -> StoredDraft:
-    """A draft of a model as generate would say it."""
-    block = block or mail()
-    found = sources(parts, PASSAGES)
-    ready = DraftReadyData(
-        mail=block,
-        draft_id=uuid4(),
-        passages=PASSAGES,
-        messages=prompt_of(request(PASSAGES, block)) if messages is None else messages,
-        engine=engine,
-        fingerprints=Fingerprints(model="m", prompt="p", embedding="e", retrieval="r"),
-        raw_output='{"parts": []}',
-        greeting=HELLO,
-        parts=parts,
-        closing=BYE,
-        text=render(HELLO, parts, BYE, numbers(found)),
-        sources=found,
-    )
-    return StoredDraft(
-        draft_id=ready.draft_id,
-        outcome="draft",
-        status=status,
-        status_detail=detail,
-        created=AT + timedelta(minutes=minutes),
-        ready=ready,
-    )
-
-
-def reviewed(
-    one: StoredDraft, decision: str, text: str | None = None, added: Any = (), **fields: Any
-) -> StoredDraft:
-    """The draft as an agent decided on it."""
-    data = ReviewRecordedData.model_validate(
-        {
-            "mailbox": "default",
-            "review_id": uuid4(),
-            "draft_id": one.draft_id,
-            "mail_id": one.data.mail.mail_id,
-            "decision": decision,
-            "final_text": one.text if text is None else text,
-            "edit_distance": 7,
-            "reviewer": "relecteur-1",
-            **fields,
-        }
-    )
-    own = {s.document_id for s in one.ready.sources} if one.ready else set()
-    new = [p.document_id for p in added if p.document_id not in own]
-    known = {document: len(own) + n for n, document in enumerate(dict.fromkeys(new), start=1)}
-    review = StoredReview(created=AT, review=data, added=tuple(added), numbers=known)
-    return one.model_copy(update={"status": decision, "review": review})
 
 
 def rows(*drafts: StoredDraft, kind: str = "dpo", **wish: Any) -> list[Row | Excluded]:

@@ -56,11 +56,16 @@ class DatasetFolder:
         self._excluded.write(json.dumps(told, default=_plain) + "\n")
 
     def close(self) -> None:
-        """Finish all files."""
+        """Finish all files; those without rows go, `load_dataset` takes none."""
         for kind, split in self._rows:
             self._flush(kind, split)
             self._tables[kind, split].close()
-            self._lines[kind, split].close()
+            lines = self._lines[kind, split]
+            empty = lines.tell() == 0
+            lines.close()
+            if empty:
+                for suffix in (".parquet", ".jsonl"):
+                    (self._folder / kind / f"{split}{suffix}").unlink()
         self._excluded.close()
 
     def _flush(self, kind: Kind, split: Split) -> None:
