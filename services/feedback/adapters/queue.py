@@ -36,16 +36,12 @@ _VIEWS = {
     "pending": "m.outcome = 'pending'",
 }
 _OLDEST_FIRST = ("waiting", "declined", "pending")
-_TEXT = (
-    "(feedback.folded(m.subject) like {0} or feedback.folded(m.sender) like {0}"
-    " or feedback.folded(m.sender_name) like {0})"
-)
+_TEXT = "m.searched like {0}"
 _HELD = "exists (select from feedback.locks l where l.draft_id = d.draft_id and l.expires > now())"
-_FAILED = """jsonb_path_exists(d.data, '$.checks[*] ? (@.passed == false)')"""
 _FLAGS = {
     "outdated": "d.outdated <> '{}'",
     "locked": _HELD,
-    "checks": _FAILED,
+    "checks": "d.failed_checks > 0",
     "extractive": "d.engine = 'extractive'",
 }
 _DRAFTS = """
@@ -57,8 +53,7 @@ select d.draft_id, d.mail_id, d.mailbox, d.category, d.request_id, d.outcome, d.
     cardinality(d.outdated) as outdated, m.subject, m.sender, m.sender_name, m.received,
     l.name as locked_by, l.account as locked_account, d.data ->> 'why' as why,
     d.data ->> 'detail' as detail,
-    (select count(*) from jsonb_array_elements(d.data -> 'checks') c
-        where c ->> 'passed' = 'false') as failed_checks,
+    d.failed_checks,
     (select r.state from feedback.replies r where r.mail_id = d.mail_id
         and r.draft_id = d.draft_id order by r.approved desc nulls last limit 1) as reply
 from ({page}) p join feedback.drafts d using (draft_id) join feedback.mails m using (mail_id)
