@@ -1,0 +1,321 @@
+"""The desk with 50,000 drafts: its queue, pages that follow live, the export of the datasets.
+
+feedback runs as a process of its own on the embedded PostgreSQL, NATS and S3 servers, in a folder
+of its own. The page is asked for one request after another, then four at once, while the given
+number of pages follow live. Fan-out is the time from a committed change until the last page heard
+of it. The export is the program itself, its memory that of all its processes together. A machine
+that does something else meanwhile spoils the times (see the load).
+
+    python -m benchmarks.desk [--drafts 50000] [--followers 200] [--pairs 100000] [--workers 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from benchmarks.desk_rows import DRAFTS, MAILS, REVIEWS, base
+from benchmarks.report import percentile, report
+from deploy.local.nats import NatsServer
+from deploy.local.postgres import PostgresServer
+from deploy.local.process import free_ports
+from deploy.local.s3 import PORTS, S3Server
+from deploy.migrating import MIGRATIONS, migrate
+from services.feedback.accounts import StoredAccount, written
+from services.feedback.desk.cookies import SESSION
+from shared import admin
+from shared.clock import utcnow
+from shared.settings import Nats, Settings, Streams
+
+MIB = 1024 * 1024
+PAGES = {
+    "queue": "/desk/drafts",
+    "mailbox": "/desk/drafts?mailbox=box-3",
+    "category": "/desk/drafts?category=cat-2",
+    "older than 3 days": "/desk/drafts?days=3",
+    "text": "/desk/drafts?q=PREALABLE+12",
+    "checks": "/desk/drafts?flag=checks",
+    "decided": "/desk/drafts?view=decided",
+    "decided text": "/desk/drafts?view=decided&q=prealable+12",
+}
+AIMS = {"queue p95 ms": "≤ 150", "export MiB": "≤ 1024"}
+
+
+class Ground:
+    """The servers, feedback, and a session on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.broker = NatsServer(folder / "nats", folder / "nats.log", free_ports(1)[0])
+        self.database = PostgresServer(folder / "pg", folder / "pg.log")
+        ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.store = S3Server(folder / "s3", folder / "s3.log", ports, "k", "s" * 32, "bench")
+        self.port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: psutil.Process | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[Ground]:
+        with ExitStack() as stack:
+            for server in (self.broker, self.database, self.store):
+                server.start()
+                stack.callback(server.stop)
+            small = Streams(max_bytes=16 * MIB)
+            asyncio.run(admin.apply(Settings(nats=Nats(url=self.broker.url), streams=small)))
+            migrate(self.database.dsn(), MIGRATIONS / "feedback")
+            self._accounts()
+            yield self
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "SOURCIER_CONFIG": str(self.folder / "sourcier.toml"),
+            "SOURCIER_DESK__ACCOUNTS": str(self.folder / "accounts.toml"),
+            "SOURCIER_DESK__REQUESTS_PER_MINUTE": "1000000",
+            "SOURCIER_NATS__URL": self.broker.url,
+            "SOURCIER_STREAMS__MAX_BYTES": str(16 * MIB),
+            "SOURCIER_POSTGRES__DSN": self.database.dsn(),
+            "SOURCIER_OBJECTS__ENDPOINT": self.store.endpoint,
+            "SOURCIER_OBJECTS__ACCESS_KEY": "k",
+            "SOURCIER_OBJECTS__SECRET_KEY": "s" * 32,
+            "SOURCIER_OBJECTS__BUCKET": "bench",
+            "SOURCIER_HTTP__PORT": str(self.port),
+        }
+
+    def _accounts(self) -> None:
+        file = self.folder / "accounts.toml"
+        file.touch(mode=0o600)
+        account = StoredAccount(
+            name="agent",
+            display="Agent",
+            roles=frozenset({"agent"}),
+            mailboxes=frozenset(f"box-{n}" for n in range(8)),
+            pseudonym="p-benchmark",
+            since=utcnow() - timedelta(days=1),
+        )
+        file.write_text(written([account]))
+        boxes = "".join(f"[mailboxes.box-{n}]\n" for n in range(10))
+        (self.folder / "sourcier.toml").write_text(boxes)
+
+    @contextmanager
+    def feedback(self) -> Iterator[None]:
+        log = (self.folder / "feedback.log").open("ab")
+        command = [sys.executable, "-m", "services.feedback.app"]
+        started = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                try:
+                    if httpx.get(f"{self.url}/readyz").status_code == 200:
+                        break
+                except httpx.HTTPError:
+                    pass
+                time.sleep(0.1)
+            self.process = psutil.Process(started.pid)
+            yield
+        finally:
+            started.terminate()
+            started.wait(30)
+            log.close()
+
+    def memory(self) -> float:
+        """Resident memory of feedback in MiB."""
+        assert self.process
+        return self.process.memory_info().rss / MIB
+
+
+async def fill(dsn: str, drafts: int, judged: bool) -> None:
+    """Rows as feedback leaves them: a fifth waits unless all are ``judged``."""
+    db = await asyncpg.connect(dsn)
+    mail, draft = base()
+    # Nobody is told of each row.
+    await db.execute("set session_replication_role = replica")
+    await db.execute("truncate feedback.mails cascade")
+    await db.execute(MAILS, drafts, json.dumps(mail), timeout=900)
+    await db.execute(DRAFTS, json.dumps(draft), judged, timeout=900)
+    if judged:
+        await db.execute(REVIEWS, timeout=900)
+    await db.execute("vacuum analyze", timeout=900)
+    await db.close()
+
+
+async def sign_in(dsn: str) -> dict[str, str]:
+    token = secrets.token_urlsafe(24)
+    db = await asyncpg.connect(dsn)
+    await db.execute(
+        "insert into feedback.sessions (token_sha256, account, csrf, created, expires)"
+        " values ($1, 'agent', 'csrf', now(), now() + interval '8 hours')",
+        sha256(token.encode()).digest(),
+    )
+    await db.close()
+    return {SESSION: token}
+
+
+async def timed(client: httpx.AsyncClient, path: str, count: int) -> list[float]:
+    """Milliseconds of ``count`` requests, one after the other."""
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        answer = await client.get(path, headers={"Accept": "text/html"})
+        taken.append((time.perf_counter() - began) * 1000)
+        assert answer.status_code == 200, answer.text[:300]
+        assert 'class="item"' in answer.text, path
+    return taken
+
+
+class Followers:
+    """Pages that follow live."""
+
+    def __init__(self, client: httpx.AsyncClient, count: int) -> None:
+        self._client = client
+        self.heard: list[float] = []
+        self.open = 0
+        self.all_open = asyncio.Event()
+        self._count = count
+
+    async def run(self) -> None:
+        await asyncio.gather(*(self._follow() for _ in range(self._count)))
+
+    async def _follow(self) -> None:
+        async with self._client.stream("GET", "/desk/live", timeout=None) as stream:
+            assert stream.status_code == 200
+            self.open += 1
+            if self.open == self._count:
+                self.all_open.set()
+            async for line in stream.aiter_lines():
+                if line.startswith("event: lock"):
+                    self.heard.append(time.perf_counter())
+
+
+async def fan_out(db: asyncpg.Connection[asyncpg.Record], pages: Followers) -> list[float]:
+    """Milliseconds until the last page heard, of some changes."""
+    taken = []
+    draft = await db.fetchval("select draft_id from feedback.drafts where mailbox = 'box-1'")
+    for number in range(20):
+        pages.heard.clear()
+        began = time.perf_counter()
+        if number % 2:
+            await db.execute("delete from feedback.locks")
+        else:
+            await db.execute(
+                "insert into feedback.locks values ($1, 'b', 'B', now(), now())", draft
+            )
+        while len(pages.heard) < pages.open:
+            await asyncio.sleep(0.005)
+            assert time.perf_counter() - began < 30, f"{len(pages.heard)} of {pages.open} heard"
+        taken.append((max(pages.heard) - began) * 1000)
+    return taken
+
+
+async def look(ground: Ground, followers: int, count: int) -> dict[str, object]:
+    """Figures of the queue and of pages that follow."""
+    dsn = ground.database.dsn()
+    cookies = await sign_in(dsn)
+    limits = httpx.Limits(max_connections=None)
+    client = httpx.AsyncClient(base_url=ground.url, cookies=cookies, limits=limits, timeout=60)
+    await timed(client, PAGES["queue"], 10)
+    figures: dict[str, object] = {}
+    quiet = ground.memory()
+    pages = Followers(client, followers)
+    following = asyncio.create_task(pages.run())
+    await asyncio.wait_for(pages.all_open.wait(), 60)
+    figures["MiB of feedback"] = round(quiet, 1)
+    figures[f"MiB more with {followers} pages"] = round(ground.memory() - quiet, 1)
+    for name, path in PAGES.items():
+        taken = await timed(client, path, count)
+        figures[f"{name} p50 ms"] = round(percentile(taken, 0.5), 1)
+        figures[f"{name} p95 ms"] = round(percentile(taken, 0.95), 1)
+    four = await asyncio.gather(*(timed(client, PAGES["queue"], count) for _ in range(4)))
+    figures["queue, four at once, p95 ms"] = round(
+        percentile([ms for each in four for ms in each], 0.95), 1
+    )
+    db = await asyncpg.connect(dsn)
+    delays = await fan_out(db, pages)
+    figures["fan-out p50 ms"] = round(percentile(delays, 0.5), 1)
+    figures["fan-out p95 ms"] = round(percentile(delays, 0.95), 1)
+    await db.close()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await client.aclose()
+    return figures
+
+
+def export(ground: Ground, pairs: int, workers: int) -> dict[str, object]:
+    """Figures of `python -m services.feedback.export`."""
+    out = ground.folder / "out"
+    words = ["-m", "services.feedback.export", "dpo", "--out", str(out), "--workers", str(workers)]
+    began = time.monotonic()
+    running = subprocess.Popen(
+        [sys.executable, *words], env=ground.environment(), stdout=subprocess.PIPE, text=True
+    )
+    most = alone = 0.0
+    while running.poll() is None:
+        sizes = _sizes(running.pid)
+        most, alone = max(most, sum(sizes)), max(alone, *sizes, 0.0)
+        time.sleep(0.2)
+    told = running.stdout.read() if running.stdout else ""
+    assert running.returncode == 0, told
+    rows: Any = json.loads(told.splitlines()[-1])["rows"]
+    return {
+        "export rows": json.dumps(rows),
+        "export seconds": round(time.monotonic() - began, 1),
+        "export MiB": round(most),
+        "export MiB of its largest process": round(alone),
+        "export pairs": pairs,
+    }
+
+
+def _sizes(pid: int) -> list[float]:
+    """MiB of a process and its descendants, shared pages counted once per process."""
+    found = []
+    try:
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            found.append(each.memory_info().rss / MIB)
+    except psutil.NoSuchProcess:
+        pass
+    return found or [0.0]
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--drafts", type=int, default=50_000)
+    parser.add_argument("--followers", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=100)
+    parser.add_argument("--pairs", type=int, default=100_000, help="0: no export")
+    parser.add_argument("--workers", type=int, default=1)
+    asked = parser.parse_args()
+    figures: dict[str, object] = {"drafts": asked.drafts, "load": os.getloadavg()[0]}
+    with (
+        tempfile.TemporaryDirectory(prefix="desk-") as name,
+        Ground(Path(name)).running() as ground,
+    ):
+        dsn = ground.database.dsn()
+        asyncio.run(fill(dsn, asked.drafts, judged=False))
+        with ground.feedback():
+            figures |= asyncio.run(look(ground, asked.followers, asked.requests))
+        if asked.pairs:
+            asyncio.run(fill(dsn, asked.pairs, judged=True))
+            figures |= export(ground, asked.pairs, asked.workers)
+    figures["load at the end"] = os.getloadavg()[0]
+    report("desk", figures, AIMS)
+
+
+if __name__ == "__main__":
+    main()
