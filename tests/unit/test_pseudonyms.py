@@ -47,11 +47,11 @@ def leaked(kind: str, value: str, out: str) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", out) for word in telling)
 
 
-def measured(
-    recogniser: PresidioRecogniser, lines: Iterable[str]
-) -> tuple[float, float, list[str]]:
+Measured = tuple[float, float, list[str]]
+
+
+def measured(recogniser: PresidioRecogniser, lines: Sequence[str]) -> Measured:
     """Recall, the share of kept words that were replaced, and what went wrong."""
-    lines = list(lines)
     texts = [_MARK.sub(r"\2", line) for line in lines]
     wanted = found = kept = lost = 0
     wrong = []
