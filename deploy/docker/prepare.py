@@ -9,6 +9,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -21,6 +22,7 @@ from shared.cli.problem import Problem
 from shared.cli.where import configured
 from shared.delivery import Unavailable
 from shared.models import local, stored
+from shared.models.manifest import name_of
 from shared.objects import ObjectStore, S3Objects
 from shared.settings import Settings
 
@@ -55,7 +57,7 @@ def dsn_of(superuser: str, role: str, password: str) -> str:
 
 async def embedder(model: str, store: ObjectStore) -> None:
     """Fetch the embedder into the object store unless it is there. Raises ``Problem``."""
-    if await stored.current(store, model):
+    if await stored.current(store, name_of(model)):
         return
     advice = "docker compose run --rm -v DIR:/import operator sourcier models import /import/{}"
     if model not in local.KNOWN:
@@ -82,7 +84,8 @@ async def prepare(config: Settings) -> None:
     store = S3Objects(config.objects)
     _say("bucket and models")
     await store.ready()
-    await embedder(config.embedding.model, store)
+    if not await asyncio.to_thread(Path(config.embedding.model).is_dir):  # mounted by the operator
+        await embedder(config.embedding.model, store)
     _say("all is prepared")
 
 
