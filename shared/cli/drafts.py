@@ -30,7 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def drafts(
     context: typer.Context,
     status: Annotated[
-        str | None, typer.Option(help="waiting, approved, edited, rejected or withdrawn.")
+        str | None, typer.Option(help="waiting, approved, edited, rejected, unused or withdrawn.")
     ] = None,
     mailbox: Annotated[str | None, typer.Option(help="Only this mailbox.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Drafts at most.")] = 50,
