@@ -6,7 +6,10 @@ create or replace function feedback.folded(told text) returns text
         'aaaaaaeeeeiiiiooooouuuuyycnaaaaaaeeeeiiiiooooouuuuyycn')
 $$;
 alter table feedback.mails add column searched text not null
-    generated always as (feedback.folded(subject || ' ' || sender || ' ' || sender_name)) stored;
+    generated always as (feedback.folded(left(subject || ' ' || sender || ' ' || sender_name, 600)))
+    stored;
+-- A search reads all of this, which is a tenth of the table; 600 characters fit into an index.
+create index mails_searched on feedback.mails (mail_id) include (searched);
 
 -- A draft's data is large, and it never changes.
 alter table feedback.drafts add column failed_checks integer not null generated always as
