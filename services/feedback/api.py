@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from services.feedback import review_api
+from services.feedback import dataset_api, review_api
 from services.feedback.desk.guards import Admin, Agent, NotAllowed, SignedIn, SignInFirst
 from services.feedback.desk.middleware import Safety
 from services.feedback.desk.parts import Desk, desk_of
@@ -63,6 +63,7 @@ def build_api(desk: Desk) -> FastAPI:
     api.add_middleware(Safety, desk=desk)
     api.include_router(router)
     api.include_router(review_api.router)
+    api.include_router(dataset_api.router)
     for kind, handler in _ERRORS.items():
         api.add_exception_handler(kind, handler)
     return api

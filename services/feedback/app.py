@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.feedback.adapters.audit import PostgresAudit
+from services.feedback.adapters.dataset_versions import PostgresVersions as PostgresDatasets
 from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.edits import PostgresEdits
+from services.feedback.adapters.export_process import ExportProcess
 from services.feedback.adapters.figures import PostgresFigures
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
 from services.feedback.adapters.listening import PostgresChanges
@@ -19,6 +21,7 @@ from services.feedback.adapters.replies import PostgresReplies
 from services.feedback.adapters.signing import embedded
 from services.feedback.answering import Answering
 from services.feedback.api import build_api
+from services.feedback.datasets import Datasets
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.progress import Progress
@@ -63,6 +66,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         figures=PostgresFigures(pool),
         reading=DocumentReading(PostgresVersions(pool), objects),
         editing=_editing(settings, pool, bus),
+        datasets=Datasets(PostgresDatasets(pool), objects, ExportProcess(), audit, utcnow),
         answering=answering,
         mails=MailReading(PostgresMails(pool), objects),
         progress=_progress(bus),

@@ -19,6 +19,7 @@ from shared.objects import ObjectStore
 
 SILENT = timedelta(minutes=3)
 """Without a sign of its program an export has been interrupted."""
+MANIFEST = "manifest.json"
 PREVIEW = 20
 _PREVIEW_BYTES = 2_000_000
 
@@ -152,9 +153,9 @@ class Datasets:
     async def file(
         self, viewer: Viewer, version: int, path: str
     ) -> tuple[int, AsyncIterator[bytes]]:
-        """Size and bytes of a file of a version. Raises NotFound."""
+        """Size (0: not known) and bytes of a file of a version. Raises NotFound."""
         found = await self.version(viewer, version)
-        size = found.sizes.get(path)
+        size = 0 if path == MANIFEST else found.sizes.get(path)
         if size is None:
             raise NotFound(f"La version v{version} n'a pas de fichier « {path} ».")
         await self._audit.record(viewer, "dataset.download", f"dataset:v{version}", path=path)

@@ -15,6 +15,7 @@ from services.feedback.access import Viewer
 from services.feedback.desk import (
     account,
     audit,
+    datasets,
     documents,
     figures,
     live,
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     documents.router,
     figures.router,
     sources.router,
+    datasets.router,
 )
 """Each page's module adds its ``router``."""
 YEAR = 365 * 24 * 3600

@@ -10,6 +10,7 @@ from fastapi import Request
 from services.feedback.access import Audit
 from services.feedback.answering import Answering
 from services.feedback.auditing import AuditLog
+from services.feedback.datasets import Datasets
 from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
 from services.feedback.desk.progress import Progress
@@ -40,6 +41,7 @@ class Desk:
     reading: DocumentReading
     figures: Figuring
     editing: Editing
+    datasets: Datasets
     answering: Answering
     mails: MailReading
     progress: Progress
