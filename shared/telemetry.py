@@ -126,7 +126,7 @@ def configure(config: settings.Log, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*usual, trace, *shape],
+        processors=[*usual, trace, _worded, *shape],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
@@ -136,10 +136,15 @@ def configure(config: settings.Log, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*usual, structlog.stdlib.add_logger_name],
-            processors=[remove, trace, *shape],
+            processors=[remove, trace, _worded, *shape],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _worded(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Errors given as they are, in words that may be logged."""
+    return {k: words(v) if isinstance(v, BaseException) else v for k, v in event.items()}
 
 
 def _frames(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

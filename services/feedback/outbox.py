@@ -58,7 +58,7 @@ class Relay:
                 pause = PAUSE_SECONDS
             except Exception as error:
                 # A relay that ended would keep every reply back: it says so and tries again.
-                log.error("outbox relay failed", error=repr(error), exc_info=True)
+                log.error("outbox relay failed", error=error, exc_info=True)
             await self._sleep(pause)
 
     async def _sleep(self, seconds: float) -> None:

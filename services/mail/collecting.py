@@ -114,7 +114,7 @@ class Collector:
                 log.warning("folder waits", mailbox=self._mailbox, reason=str(error))
             except Exception as error:
                 # A collector that ended would leave every e-mail unread: it says so, and goes on.
-                log.error("folder", mailbox=self._mailbox, error=repr(error), exc_info=True)
+                log.error("folder", mailbox=self._mailbox, error=error, exc_info=True)
             pause = self._pauses[min(self._failures, len(self._pauses) - 1)]
             self._failures += 1
             await asyncio.sleep(pause)

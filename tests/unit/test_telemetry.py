@@ -34,7 +34,7 @@ try:
     except KeyError as error:
         raise RuntimeError("{SECRET}") from error
 except RuntimeError as error:
-    log.error("failed", error=telemetry.words(error), exc_info=True)
+    log.error("failed", error=error, exc_info=True)
     logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=error)
 logging.getLogger("asyncio").info("too fine")
 """

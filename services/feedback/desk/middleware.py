@@ -139,7 +139,7 @@ class Safety:
                 "La base de données ne répond pas. Rien n'est perdu : réessayez dans un instant."
             )
             return answer(request, 503, "Service momentanément indisponible", detail)
-        log.error("request failed", path=request.url.path, error=repr(error), exc_info=error)
+        log.error("request failed", path=request.url.path, error=error, exc_info=error)
         detail = (
             "L'erreur est notée dans le journal du service. Réessayez, ou prévenez l'exploitant."
         )
