@@ -178,4 +178,6 @@ class _Life:
             response = JSONResponse({"detail": self._state}, status_code=503)
             await response(scope, receive, send)
         else:
-            await self._api(scope, receive, send)
+            given = dict(scope.get("headers", ())).get(b"traceparent", b"")
+            with tracing.joining(given.decode("latin-1")):
+                await self._api(scope, receive, send)

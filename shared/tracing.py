@@ -179,6 +179,17 @@ def saying(event: EventT) -> Iterator[EventT]:
 
 
 @contextmanager
+def joining(parent: str | None) -> Iterator[None]:
+    """What is said meanwhile belongs to the caller's trace, if it has one."""
+    token = contexts.attach(_context(parent)) if parent else None
+    try:
+        yield
+    finally:
+        if token:
+            contexts.detach(token)
+
+
+@contextmanager
 def answering(subject: str, parent: str | None) -> Iterator[None]:
     """The span of the answer to an interactive request."""
     token = contexts.attach(_context(parent))

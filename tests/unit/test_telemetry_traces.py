@@ -127,6 +127,16 @@ def test_an_event_said_outside_of_a_stage_continues_its_trace(
     assert said.traceparent != waiting.traceparent
 
 
+def test_an_event_said_for_an_http_caller_is_in_its_trace() -> None:
+    def handed_in() -> Event:
+        with tracing.joining(PARENT), tracing.saying(first()) as carried:
+            return carried
+
+    assert alone(handed_in).traceparent == PARENT
+    with tracing.joining("nonsense"), tracing.saying(first()) as carried:
+        assert carried.traceparent is None
+
+
 def test_a_failure_leaves_its_type_and_no_words(
     spans: Callable[[], tuple[ReadableSpan, ...]],
 ) -> None:
