@@ -15,9 +15,9 @@ PLOT = 250
 ROW = 34
 GAP = 0.28
 """Share of a bar's place that stays free."""
-LABEL = 190
+LABEL = 225
 """Room for the names of lying bars."""
-NAME_MOST = 26
+NAME_MOST = 32
 TEXT_LEAST = 26
 """Pixels that a value written into a bar needs."""
 

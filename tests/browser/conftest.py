@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -169,6 +169,21 @@ class DeskServer:
                 await db.close()
 
         return _apart(run)
+
+    def sql_many(self, steps: Sequence[tuple[str, tuple[object, ...]]]) -> None:
+        """Run statements in order, in one transaction, told to nobody who follows."""
+
+        async def run() -> None:
+            db = await asyncpg.connect(self.dsn)
+            try:
+                async with db.transaction():
+                    await db.execute("set local session_replication_role = replica")
+                    for statement, values in steps:
+                        await db.execute(statement, *values)
+            finally:
+                await db.close()
+
+        _apart(run)
 
     def say(self, *events: Event) -> None:
         """Publish events on the broker, as other services would."""

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import DeskServer, PageAs
+from tests.browser.history import grow
 from tests.browser.pages import PAGES, Shot
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -19,6 +20,8 @@ COLOURS = 96
 @pytest.mark.parametrize("shot", PAGES, ids=lambda shot: shot.name)
 def test_write(shot: Shot, page_as: PageAs, desk_server: DeskServer) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if shot.name.startswith("figures"):
+        grow(desk_server)
     for width, highest in HIGHEST.items():
         page = page_as(shot.account, width=width, path=shot.address(desk_server.seeded))
         page.wait_for_load_state("networkidle" if not shot.account else "load")

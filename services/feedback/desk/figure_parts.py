@@ -135,20 +135,22 @@ def lasting(seconds: float | None) -> str:
         return "–"
     minutes = round(seconds / 60)
     if minutes < 60:
-        return say("{n} min", n=minutes)
-    if minutes < 48 * 60:
-        return say("{hours} h {minutes:02d}", hours=minutes // 60, minutes=minutes % 60)
-    return say("{days} j {hours} h", days=minutes // 1440, hours=minutes % 1440 // 60)
+        told = say("{n} min", n=minutes)
+    elif minutes < 48 * 60:
+        told = say("{hours} h {minutes:02d}", hours=minutes // 60, minutes=minutes % 60)
+    else:
+        told = say("{days} j {hours} h", days=minutes // 1440, hours=minutes % 1440 // 60)
+    return told.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def percent(share: float) -> str:
     """« 62 % »."""
-    return say("{n} %", n=number(share))
+    return say("{n} %", n=number(share)).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def of(part: int, total: int) -> str:
     """« 12 (8 %) »."""
-    return f"{number(part)} ({percent(100 * part / (total or 1))})"
+    return f"{number(part)}\N{NO-BREAK SPACE}({percent(100 * part / (total or 1))})"
 
 
 def or_dash(value: float | None) -> str:

@@ -76,7 +76,7 @@ def decisions(found: Sequence[Decisions], by: Grouping) -> View:
 
     def cells(group: Decisions) -> list[str]:
         each = [
-            f"{number(getattr(group, name))} ({percent(share)})"
+            f"{number(getattr(group, name))}\N{NO-BREAK SPACE}({percent(share)})"
             for (name, _, _), share in zip(DECIDED, shares(group), strict=True)
         ]
         return [*each, number(group.total)]
