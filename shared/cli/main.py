@@ -16,6 +16,7 @@ from shared.cli import (
     documents,
     drafts,
     explain,
+    exporting,
     mails,
     models,
     operate,
@@ -42,6 +43,7 @@ app.command()(documents.add)
 app.command()(documents.remove)
 app.command()(documents.search)
 app.command()(mails.send)
+app.command()(exporting.export)
 app.add_typer(explain.app, name="mails")
 app.add_typer(drafts.app, name="drafts")
 app.add_typer(accounts.app, name="accounts")
