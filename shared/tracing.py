@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -61,7 +61,7 @@ def configure(service: str, environment: str) -> None:
         {
             "service.name": f"sourcier-{service}",
             "service.namespace": "sourcier",
-            "service.version": version("sourcier"),
+            "service.version": _version(),
             "service.instance.id": f"{os.uname().nodename}-{os.getpid()}",
             "deployment.environment.name": environment,
         }
@@ -82,6 +82,13 @@ def ids() -> IdGenerator:
             return _first.get() or super().generate_trace_id()
 
     return Ids()
+
+
+def _version() -> str:
+    try:
+        return version("sourcier")
+    except PackageNotFoundError:  # an image holds the code, not the package
+        return "unknown"
 
 
 def wanted(environment: Mapping[str, str]) -> bool:

@@ -66,8 +66,8 @@ async def _all(data: Path | None) -> AsyncIterator[Finding]:
     where = _where(data, config)
     config = where.settings if where else config
     here = where is None or where.data is not None
-    parts = (machine.disk(config, folder), machine.files(config), machine.models(config, here))
-    for part in parts:
+    room = machine.disk(config, folder if here else None)
+    for part in (room, machine.files(config), machine.models(config, here)):
         for finding in part:
             yield finding
     if where is None:

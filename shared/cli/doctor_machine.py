@@ -116,11 +116,16 @@ def packages() -> Iterator[Finding]:
     """Python, and whether installed packages are of the releases that Sourcier is made for."""
     from packaging.requirements import Requirement
 
-    here = f"sourcier {version('sourcier')}, Python {platform.python_version()}"
+    here = f"Python {platform.python_version()}"
+    try:
+        wishes, here = requires("sourcier") or [], f"sourcier {version('sourcier')}, {here}"
+    except PackageNotFoundError:
+        yield skipped("packages", f"{here}; an image, whose packages were checked as it was built")
+        return
     if sys.version_info[:2] != (3, 11):
         yield problem("python", here, "make the environment with Python 3.11: make install")
     missing: dict[str, set[str]] = {part: set() for part in (*ALWAYS, *PARTS)}
-    for text in requires("sourcier") or ():
+    for text in wishes:
         wanted = Requirement(text)
         parts = [p for p in missing if not wanted.marker or wanted.marker.evaluate({"extra": p})]
         try:
@@ -140,9 +145,11 @@ def packages() -> Iterator[Finding]:
     yield ok("packages", f"{here}; what is needed for: {', '.join(whole) or 'the command'}")
 
 
-def disk(config: Settings, data: Path) -> Iterator[Finding]:
-    """Room for the stack's data and for models."""
+def disk(config: Settings, data: Path | None) -> Iterator[Finding]:
+    """Room for the stack's data, if it is to be here, and for models."""
     for topic, path in (("data folder", data), ("model cache", model_cache())):
+        if path is None:
+            continue
         there = next(each for each in (path, *path.parents) if each.exists())
         free = shutil.disk_usage(there).free
         told = f"{path}: {free / GIB:.1f} GiB free"
@@ -162,9 +169,11 @@ def disk(config: Settings, data: Path) -> Iterator[Finding]:
 
 def files(config: Settings) -> Iterator[Finding]:
     """Files that settings name: there, readable, and secrets for their owner alone."""
+    desk = config.desk
     named = {
         "nats.nkey_seed": config.nats.nkey_seed,
-        "desk.operator_token": config.desk.operator_token,
+        "desk.operator_token": desk.operator_token,
+        "desk.accounts": desk.accounts if "accounts" in desk.model_fields_set else None,
     }
     for box, account in (*config.bridge.incoming.items(), *config.bridge.outgoing.items()):
         named[f"bridge.{box}.token_file"] = account.token_file

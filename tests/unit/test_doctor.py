@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from deploy.local.nats import NatsServer
 from deploy.local.process import free_ports
 from shared import admin
-from shared.cli import findings
+from shared.cli import doctor_machine, findings
 from shared.cli.main import app
 from shared.models import directory
 from shared.models.policy import MANIFEST
@@ -280,3 +281,21 @@ def test_lines_for_a_person_say_the_state_in_words() -> None:
     assert any(line.startswith("problem  stack: none runs in") for line in lines)
     assert any(line.startswith("         → sourcier up") for line in lines)
     assert lines[-1] == "problems: 1"
+
+
+def test_in_an_image_that_holds_no_package(
+    monkeypatch: pytest.MonkeyPatch, broker: NatsServer
+) -> None:
+    """Compose's operator: a read-only root, the code on the path, no metadata of ours."""
+
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor_machine, "requires", unknown)
+    topology(broker)
+    _, found = asked()
+    assert state(found, "packages") == "skipped"
+    assert "data folder" not in found, "the data lie elsewhere"
+    assert state(found, "topology") == "ok"
+    assert state(found, "database") == "skipped"
+    assert state(found, "services") == "skipped"
