@@ -260,8 +260,8 @@ def test_every_state_of_the_page_passes_axe(
         page.goto(f"/desk/drafts/{draft}")
         for box in page.locator("details").all():
             box.evaluate("box => box.open = true")
-        page.wait_for_selector("#excerpt mark")
-        page.wait_for_selector("#whole")
+        page.wait_for_selector(".excerpt mark")
+        page.wait_for_selector(".whole")
         axe(page)
         page.goto(f"/desk/drafts/{draft}/check")
         axe(page)
