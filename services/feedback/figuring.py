@@ -130,12 +130,22 @@ def whole(found: Sequence[G]) -> G | None:
     return next((group for group in found if group.label is None), None)
 
 
-def with_quiet_weeks(kind: type[G], found: Sequence[G]) -> list[G]:
-    """``found`` weeks with empty ones between, so that a plot keeps time's distances."""
+def bounds(*found: Sequence[Group]) -> tuple[str, str]:
+    """The first and the last week of all figures; "" without any."""
+    labels = [group.label for each in found for group in each if group.label]
+    return min(labels, default=""), max(labels, default="")
+
+
+def with_quiet_weeks(
+    kind: type[G], found: Sequence[G], within: tuple[str, str] = ("", "")
+) -> list[G]:
+    """``found`` weeks with empty ones between and around, so that plots keep time's distances."""
     known = {group.label: group for group in found}
-    if len(found) < 2:
+    labels = sorted(label for label in (*known, *within) if label)
+    if not known or len(labels) < 2:
         return list(found)
-    first, last = (date.fromisoformat(found[at].label or "") for at in (0, -1))
-    days = range(0, (last - first).days + 1, 7)
-    labels = [(first + timedelta(days=day)).isoformat() for day in days]
-    return [known.get(label) or kind(label=label) for label in labels]
+    first, last = date.fromisoformat(labels[0]), date.fromisoformat(labels[-1])
+    weeks = (
+        (first + timedelta(days=day)).isoformat() for day in range(0, (last - first).days + 1, 7)
+    )
+    return [known.get(label) or kind(label=label) for label in weeks]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,6 +32,7 @@ from tests import samples
 TABLES = "mails, drafts, passages, documents, document_versions, submissions, outbox"
 AT = samples.AT
 DOC = samples.DOCUMENT
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -416,3 +418,45 @@ async def test_drafts_that_cite_a_document_are_counted_and_listed(desk: Desk, po
     assert (await desk.library.entry(elsewhere, DOC)).waiting == 0
     await put_version(pool, "b", later(1), audience="interne")
     assert not await shelves.citing(OUTSIDE, DOC, 10)
+
+
+MANY = """
+set session_replication_role = replica;
+insert into feedback.documents (document_id, state, collection, name, audience, submitted, sha256)
+select ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, 'indexed', 'c' || n % 20,
+       'guide-' || n || '.pdf', 'public', now() - make_interval(mins => n), md5(n::text)
+from generate_series(1, 10000) n;
+insert into feedback.document_versions
+select document_id, submitted - make_interval(days => v), md5(sha256 || v), collection, name, name,
+       null, audience, 'application/pdf', 9, 'o', 't', 1, submitted
+from feedback.documents, generate_series(0, 2) v;
+insert into feedback.submissions
+select gen_random_uuid(), document_id, collection, name, null, null, audience, sha256, 9, 'ada',
+       submitted from feedback.document_versions;
+set session_replication_role = origin;
+analyze feedback.documents, feedback.document_versions, feedback.submissions;
+"""
+
+
+async def test_ten_thousand_documents_stay_quick(desk: Desk, pool: Pool) -> None:
+    await pool.execute(MANY)
+    took: dict[str, float] = {}
+
+    async def timed(name: str, asked: Awaitable[T]) -> T:
+        began = time.perf_counter()
+        found = await asked
+        took[name] = round(time.perf_counter() - began, 3)
+        return found
+
+    shelves = desk.library.shelves
+    assert len(await timed("list", shelves.entries(OUTSIDE, Wish(), 51, 100))) == 51
+    (one,) = await timed("search", shelves.entries(OUTSIDE, Wish(text="guide-4711."), 51, 0))
+    assert len(await timed("shelves", shelves.shelves(OUTSIDE, Wish()))) == 20
+    assert await timed("one", shelves.entry(OUTSIDE, one.document_id)) == one
+    assert len(await timed("versions", shelves.versions(OUTSIDE, one.document_id))) == 3
+    assert len(await timed("recent", shelves.recent(ADA, later(-1e6), 50))) == 50
+    reading = DocumentReading(PostgresVersions(pool), MemoryObjects())
+    with pytest.raises(NotFound):
+        await timed("source", reading.version(one.document_id, "0" * 16, ["public"]))
+    assert max(took.values()) < 2, took
+    assert max(took[name] for name in ("one", "versions")) < 0.2, took

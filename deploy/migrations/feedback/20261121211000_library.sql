@@ -26,6 +26,7 @@ create table feedback.submissions (
     submitted timestamptz not null
 );
 create index submissions_document on feedback.submissions (document_id, submitted desc);
+create index submissions_account on feedback.submissions (account, submitted desc);
 create trigger submissions_tell after insert on feedback.submissions
     for each row execute function feedback.tell('document');
 

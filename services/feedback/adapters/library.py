@@ -73,6 +73,10 @@ order by d.status = 'waiting' desc, d.created desc limit $4
 """
 # Indexed may also be the same content that was there, which is not read again.
 RECENT = """
+with s as materialized (
+    select * from feedback.submissions
+    where account = $1 and submitted >= $2 and ($3::text[] is null or audience = any($3))
+    order by submitted desc limit $4)
 select s.*, coalesce(case when d.state = 'rejected' and d.submitted = s.submitted then d.detail end,
                      '') as detail,
     case when d.state = 'rejected' and d.submitted = s.submitted then 'rejected'
@@ -83,10 +87,9 @@ select s.*, coalesce(case when d.state = 'rejected' and d.submitted = s.submitte
                         and (v.submitted = s.submitted or v.sha256 = l.sha256)) then 'indexed'
          when d.submitted > s.submitted then 'superseded'
          else 'reading' end as outcome
-from feedback.submissions s join feedback.library l using (document_id)
-left join feedback.documents d using (document_id)
-where s.account = $1 and s.submitted >= $2 and ($3::text[] is null or s.audience = any($3))
-order by s.submitted desc limit $4
+from s left join feedback.documents d using (document_id)
+cross join lateral (select sha256 from feedback.library where document_id = s.document_id) l
+order by s.submitted desc
 """
 PUT_SUBMISSION = """
 insert into feedback.submissions (submission_id, document_id, collection, name, title, url,

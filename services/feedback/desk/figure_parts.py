@@ -46,10 +46,16 @@ class View:
     csv_head: Row
 
 
-def groups(kind: type[G], found: Sequence[G], by: Grouping) -> tuple[list[G], list[G]]:
-    """The lines of the table, and those of the plot."""
+Weeks = tuple[str, str]
+ANY: Weeks = ("", "")
+
+
+def groups(
+    kind: type[G], found: Sequence[G], by: Grouping, within: Weeks
+) -> tuple[list[G], list[G]]:
+    """The lines of the table, and those of the plot, whose weeks are at least those ``within``."""
     every = lines(found)
-    return every, with_quiet_weeks(kind, every) if by == "week" else every[:BARS]
+    return every, with_quiet_weeks(kind, every, within) if by == "week" else every[:BARS]
 
 
 def plot(

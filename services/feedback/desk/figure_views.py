@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.feedback.desk.figure_parts import (
+    ANY,
     BARS,
     UNITS,
     View,
+    Weeks,
     axis_of,
     groups,
     lasting,
@@ -52,13 +54,13 @@ KINDS = (
 )
 
 
-def decisions(found: Sequence[Decisions], by: Grouping) -> View:
+def decisions(found: Sequence[Decisions], by: Grouping, within: Weeks = ANY) -> View:
     """What agents did with drafts, in shares."""
 
     def shares(group: Decisions) -> list[float]:
         return [100 * getattr(group, name) / (group.total or 1) for name, _, _ in DECIDED]
 
-    every, shown = groups(Decisions, found, by)
+    every, shown = groups(Decisions, found, by, within)
     series = tuple(
         Series(say(told), look, tuple(shares(group)[at] for group in shown))
         for at, (_, told, look) in enumerate(DECIDED)
@@ -94,9 +96,9 @@ def decisions(found: Sequence[Decisions], by: Grouping) -> View:
     )
 
 
-def edits(found: Sequence[Edits], by: Grouping) -> View:
+def edits(found: Sequence[Edits], by: Grouping, within: Weeks = ANY) -> View:
     """How many words agents changed."""
-    every, shown = groups(Edits, found, by)
+    every, shown = groups(Edits, found, by, within)
     values = tuple(group.words or 0.0 for group in shown)
     marks = tuple(group.words_p90 for group in shown)
     drawn = plot(
@@ -132,9 +134,9 @@ def edits(found: Sequence[Edits], by: Grouping) -> View:
     )
 
 
-def arrivals(found: Sequence[Arrivals], by: Grouping) -> View:
+def arrivals(found: Sequence[Arrivals], by: Grouping, within: Weeks = ANY) -> View:
     """What became of the e-mails that arrived."""
-    every, shown = groups(Arrivals, found, by)
+    every, shown = groups(Arrivals, found, by, within)
     series = tuple(
         Series(say(told), look, tuple(float(getattr(group, name)) for group in shown))
         for name, told, look in ARRIVED
@@ -162,9 +164,9 @@ def arrivals(found: Sequence[Arrivals], by: Grouping) -> View:
     )
 
 
-def delays(found: Sequence[Delays], by: Grouping) -> View:
+def delays(found: Sequence[Delays], by: Grouping, within: Weeks = ANY) -> View:
     """How long correspondents waited."""
-    every, shown = groups(Delays, found, by)
+    every, shown = groups(Delays, found, by, within)
     longest = most([g.median or 0 for g in shown], [g.p90 for g in shown])
     unit, told = next((u, t) for u, t in UNITS if longest >= 2 * u or u == 60)
     values = tuple((group.median or 0) / unit for group in shown)

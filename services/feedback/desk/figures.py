@@ -25,6 +25,7 @@ from services.feedback.figuring import (
     Figuring,
     Grouping,
     Scope,
+    bounds,
     whole,
 )
 from services.feedback.reviewing import NotFound
@@ -70,11 +71,12 @@ async def figures(request: Request, viewer: Looker, scope: Asking) -> HTMLRespon
     changed = await store.edits(viewer, scope)
     arrived = await store.arrivals(viewer, scope)
     waited = await store.delays(viewer, scope)
+    within = bounds(decided, changed, arrived, waited)
     shown = (
-        views.decisions(decided, scope.by),
-        views.edits(changed, scope.by),
-        views.arrivals(arrived, scope.by),
-        views.delays(waited, scope.by),
+        views.decisions(decided, scope.by, within),
+        views.edits(changed, scope.by, within),
+        views.arrivals(arrived, scope.by, within),
+        views.delays(waited, scope.by, within),
         views.reasons(await store.reasons(viewer, scope)),
     )
     return render(
