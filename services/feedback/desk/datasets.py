@@ -32,6 +32,7 @@ TELLS: dict[Kind, tuple[str, str]] = {
         marked("Une question, un passage gardé ou ajouté, un passage retiré ou jugé faux."),
     ),
 }
+SHORT: dict[Kind, str] = {"dpo": "DPO", "sft": "SFT", "retrieval": marked("Recherche")}
 REASONS = {
     "same-body": marked("rien ne diffère, ou seulement la salutation et la signature"),
     "extractive": marked("brouillon fait de citations : aucun modèle ne l'a écrit"),
@@ -148,6 +149,7 @@ async def _shown(
 def _words() -> dict[str, Any]:
     return {
         "tells": TELLS,
+        "short": SHORT,
         "reasons": REASONS,
         "decisions": DECISIONS,
         "entities": ENTITIES,
