@@ -4,7 +4,8 @@ Replicas are processes with our bus on a real nats-server (synced writes, as in 
 first part a handler only waits, as one does for a model server: ideal is messages × wait ÷ slots.
 In the second it does nothing, beside nats-py alone, which fetches, decodes the event and confirms
 its acknowledgement: one message after the other, and sixteen at once, as our bus has them in
-hand. Ratios are of one run on one machine; a busy one spoils them (see the load).
+hand. Ratios are of one run on one machine. A busy one spoils them (see the load); processor time
+per message hardly suffers, and one process can do no more than its inverse.
 
     python -m benchmarks.scale [--wait 1] [--rounds 20]
 """
@@ -22,6 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +99,13 @@ async def replica(url: str, name: str, workers: int, wait: float) -> None:
     await bus.connect()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
+    spent = time.process_time()
     await bus.start()
     await asyncio.to_thread(sys.stdin.readline)
+    spent = time.process_time() - spent
     await bus.stop()
-    print(json.dumps({"count": count, "began": began[0], "ended": ended[0]}), flush=True)
+    told = {"count": count, "began": began[0], "ended": ended[0], "cpu": spent}
+    print(json.dumps(told), flush=True)
 
 
 @contextmanager
@@ -129,8 +134,19 @@ def hear(running: list[subprocess.Popen[str]]) -> list[str]:
     return [each.stdout.readline().strip() for each in running if each.stdout]
 
 
-async def drained(url: str, name: str, number: int, workers: int, wait: float, count: int) -> Any:
-    """Seconds from the first message to the last, and deliveries, of ``count`` messages."""
+@dataclass
+class Drained:
+    """``seconds`` from the first message to the last; ``cpu`` seconds of all replicas."""
+
+    seconds: float
+    repeated: int
+    cpu: float
+
+
+async def drained(
+    url: str, name: str, number: int, workers: int, wait: float, count: int
+) -> Drained:
+    """``count`` messages through ``number`` replicas."""
     client = await nats.connect(url)
     where = stage(name, workers)
     await admin.apply(settings(url), [where])
@@ -152,14 +168,14 @@ async def drained(url: str, name: str, number: int, workers: int, wait: float, c
     assert sum(each["count"] for each in told) == delivered, "each delivery was handled"
     worked = [each for each in told if each["count"]]
     seconds = max(e["ended"] for e in worked) - min(e["began"] for e in worked)
-    return seconds, delivered - count
+    return Drained(seconds, delivered - count, sum(each["cpu"] for each in told))
 
 
 # -- nats-py alone ------------------------------------------------------------------------------
 
 
-async def raw(url: str, count: int, at_once: int) -> float:
-    """Messages a second that nats-py fetches, decodes and acknowledges with confirmation."""
+async def raw(url: str, count: int, at_once: int) -> Drained:
+    """The same by nats-py alone: fetched, decoded, acknowledged with confirmation."""
     client = await nats.connect(url)
     jetstream = client.jetstream()
     await jetstream.purge_stream(MAIL.name)
@@ -173,15 +189,15 @@ async def raw(url: str, count: int, at_once: int) -> float:
         decode(message.data)
         await message.ack_sync()
 
-    began, done = time.perf_counter(), 0
+    began, spent, done = time.perf_counter(), time.process_time(), 0
     while done < count:
         batch = await messages.fetch(at_once)
         await asyncio.gather(*map(one, batch))
         done += len(batch)
-    seconds = time.perf_counter() - began
+    found = Drained(time.perf_counter() - began, 0, time.process_time() - spent)
     await jetstream.delete_consumer(MAIL.name, "raw")
     await client.close()
-    return count / seconds
+    return found
 
 
 async def measured(url: str, wait: float, rounds: int) -> dict[str, object]:
@@ -191,22 +207,32 @@ async def measured(url: str, wait: float, rounds: int) -> dict[str, object]:
     for workers in HANDLERS:
         for number in REPLICAS:
             count = number * workers * rounds
-            seconds, repeated = await drained(
-                url, f"wait-{number}x{workers}", number, workers, wait, count
-            )
-            efficiency = rounds * wait / seconds
-            figures[f"{number}x{workers}_per_s"] = count / seconds
+            name = f"wait-{number}x{workers}"
+            found = await drained(url, name, number, workers, wait, count)
+            efficiency = rounds * wait / found.seconds
+            figures[f"{number}x{workers}_per_s"] = count / found.seconds
             figures[f"{number}x{workers}_of_ideal"] = efficiency
-            worst, again = min(worst, efficiency), again + repeated
+            worst, again = min(worst, efficiency), again + found.repeated
     figures |= {"least_of_ideal": worst, "redeliveries": again}
-    single = await raw(url, CEILING // 3, 1)
+    return figures | await ceiling(url)
+
+
+async def ceiling(url: str) -> dict[str, object]:
+    """Messages a second, and microseconds of processor time for each, beside nats-py alone."""
+    figures: dict[str, object] = {}
+    one = await raw(url, CEILING // 3, 1)
     sixteen = await raw(url, CEILING, AT_ONCE)
-    seconds, repeated = await drained(url, "ceiling", 1, AT_ONCE, 0, CEILING)
-    ours = CEILING / seconds
-    figures |= {"nats_py_one_by_one_per_s": single, "nats_py_16_at_once_per_s": sixteen}
-    figures |= {"bus_per_s": ours, "bus_of_one_by_one": ours / single}
-    figures |= {"bus_of_16_at_once": ours / sixteen}
-    return figures | {"redeliveries": again + repeated}
+    ours = await drained(url, "ceiling", 1, AT_ONCE, 0, CEILING)
+    for name, found, count in (
+        ("one_by_one", one, CEILING // 3),
+        ("16_at_once", sixteen, CEILING),
+    ):
+        rate, spent = count / found.seconds, found.cpu / count * 1e6
+        figures |= {f"nats_py_{name}_per_s": rate, f"nats_py_{name}_cpu_us": spent}
+        figures[f"bus_of_{name}"] = CEILING / ours.seconds / rate
+        figures[f"bus_of_{name}_by_cpu"] = spent / (ours.cpu / CEILING * 1e6)
+    figures |= {"bus_per_s": CEILING / ours.seconds, "bus_cpu_us": ours.cpu / CEILING * 1e6}
+    return figures | {"ceiling_redeliveries": ours.repeated}
 
 
 def main() -> int:
@@ -230,6 +256,7 @@ def main() -> int:
     aims = {
         "least_of_ideal": f"≥ {AIM_EFFICIENCY}",
         "redeliveries": "0",
+        "ceiling_redeliveries": "0",
         "bus_of_one_by_one": f"≥ {AIM_CEILING}",
     }
     report("scale", figures, aims)
