@@ -59,6 +59,8 @@ class Endpoint:
     url: str
     script: list[Reply] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    traces: list[str | None] = field(default_factory=list)
+    """The header ``traceparent`` of each request."""
     busy: int = 0
     busiest: int = 0
     """Most requests at once."""
@@ -83,6 +85,7 @@ def endpoint(*script: Reply) -> Iterator[Endpoint]:
             asked = json.loads(self.rfile.read(length))
             with lock:
                 state.requests.append(asked)
+                state.traces.append(self.headers.get("traceparent"))
                 reply = state.next()
                 state.busy += 1
                 state.busiest = max(state.busiest, state.busy)

@@ -51,10 +51,13 @@ def only(memory: InMemorySpanExporter) -> ReadableSpan:
 async def test_an_answer_is_a_span_with_its_tokens(memory: InMemorySpanExporter) -> None:
     with endpoint(Reply(ANSWER, usage=(321, 12))) as server:
         assert await asked(server.url, "counted") == ANSWER
-        (request,) = server.requests
+        (request,), (parent,) = server.requests, server.traces
     assert request["stream_options"] == {"include_usage": True}
     span = only(memory)
     assert span.name == "chat counted"
+    assert span.context is not None
+    assert parent is not None
+    assert parent.split("-")[2] == f"{span.context.span_id:016x}"
     attributes = dict(span.attributes or {})
     expected = {
         "gen_ai.operation.name": "chat",

@@ -199,7 +199,9 @@ class ChatClient:
     ) -> AsyncStream[ChatCompletionChunk]:
         """Ask; without a count of tokens where the server does not know that wish."""
         sent = [message.model_dump() for message in messages]
-        wish = {"stream_options": {"include_usage": True}} if server.counts else {}
+        wish: dict[str, Any] = {"extra_headers": genai.headers()}
+        if server.counts:
+            wish["stream_options"] = {"include_usage": True}
         try:
             stream: AsyncStream[ChatCompletionChunk] = await server.client.chat.completions.create(
                 model=self._endpoint.model,

@@ -62,6 +62,12 @@ class Seen:
             self._span.set_attribute(name, value)
 
 
+def headers() -> dict[str, str]:
+    """By which a server that traces itself (vLLM can) continues our trace."""
+    parent = tracing.traceparent()
+    return {"traceparent": parent} if parent else {}
+
+
 @contextmanager
 def chat(model: str, url: str, options: Mapping[str, Any]) -> Iterator[Seen]:
     """One chat request to the server at ``url``; ``options`` are those of the request."""
