@@ -14,7 +14,7 @@ from tests.browser.pages import PAGES, Shot
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 HIGHEST = {1280: 1600, 390: 1500}
-COLOURS = 96
+COLOURS = 160
 
 
 @pytest.mark.parametrize("shot", PAGES, ids=lambda shot: shot.name)
@@ -25,8 +25,10 @@ def test_write(shot: Shot, page_as: PageAs, desk_server: DeskServer) -> None:
     for width, highest in HIGHEST.items():
         page = page_as(shot.account, width=width, path=shot.address(desk_server.seeded))
         page.wait_for_load_state("networkidle" if not shot.account else "load")
+        # As tall a screen as the page, so that what sticks to its edges is where it belongs.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": width, "height": min(max(height, 700), highest)})
         page.wait_for_timeout(300)
-        image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-        image = image.crop((0, 0, image.width, min(image.height, highest)))
+        image = Image.open(io.BytesIO(page.screenshot()))
         few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         few.save(FOLDER / f"{shot.name}-{width}.png", optimize=True)

@@ -108,7 +108,11 @@ def test_odd_addresses_are_answered_in_words(page_as: PageAs) -> None:
         assert "Input should" not in page.content()
 
 
-def test_open_pages_do_not_delay_the_end_of_the_process(desk_server: DeskServer) -> None:
+def test_open_pages_outlive_the_process_and_do_not_delay_its_end(
+    page_as: PageAs, desk_server: DeskServer
+) -> None:
+    page = page_as("agent", path="/desk/drafts")
+    page.wait_for_selector("body[data-following]")
     cookie = {SESSION: desk_server.sign_in("agent")}
     with (
         httpx.Client(base_url=desk_server.url, cookies=cookie) as client,
@@ -121,5 +125,9 @@ def test_open_pages_do_not_delay_the_end_of_the_process(desk_server: DeskServer)
         list(lines)
     try:
         assert seconds < 10, "the process waited for a page that follows"
+        page.get_by_role("status").get_by_text("La page ne suit plus").wait_for()
     finally:
         desk_server.start()
+    page.wait_for_selector("body[data-following]", timeout=20_000)
+    draft = desk_server.fresh()
+    page.wait_for_selector(f"[data-draft='{draft}']")

@@ -38,8 +38,10 @@ function menu() {
 function follow() {
   if (!document.querySelector("[data-live]")) return;
   const kinds = ["draft", "mail", "document", "lock", "reply", "resync"];
+  const lost = document.getElementById("toasts").dataset.lost;
   let source = null;
   let away = false;
+  let silent = 0;
   const tell = (kind, data) =>
     document.body.dispatchEvent(new CustomEvent("desk:" + kind, { detail: data ? JSON.parse(data) : {} }));
   const open = () => {
@@ -48,19 +50,24 @@ function follow() {
     for (const kind of kinds) source.addEventListener(kind, (event) => tell(kind, event.data));
     source.onopen = () => {
       document.body.dataset.following = "";
+      clearTimeout(silent);
+      silent = 0;
       if (away) tell("resync");
       away = false;
     };
     source.onerror = () => {
       delete document.body.dataset.following;
       away = true;
+      silent ||= setTimeout(() => document.hidden || announce(lost), 4000);
       // A refusal (signed out, proxy) ends an EventSource for good: try again now and then.
       if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || open(), 15000);
     };
   };
   const close = () => {
     if (source) source.close();
+    clearTimeout(silent);
     source = null;
+    silent = 0;
     away = true;
     delete document.body.dataset.following;
   };
@@ -94,14 +101,17 @@ function refresh() {
   if (!lists.length) return;
   let timer = 0;
   let since = 0;
+  let last = 0;
   const now = () => {
     timer = since = 0;
+    last = Date.now();
     if (!document.hidden) for (const list of lists) list.dispatchEvent(new Event("desk:refresh"));
   };
   const soon = () => {
     since ||= Date.now();
     clearTimeout(timer);
-    timer = setTimeout(now, Date.now() - since > 2000 ? 0 : 250 + Math.random() * 350);
+    const pause = Math.max(250 + Math.random() * 350, last + 1500 - Date.now());
+    timer = setTimeout(now, Date.now() - since > 2000 ? 0 : pause);
   };
   const kinds = (lists[0].dataset.live || "draft mail lock reply").split(" ");
   for (const kind of [...kinds, "resync"]) document.body.addEventListener("desk:" + kind, soon);
