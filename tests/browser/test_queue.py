@@ -64,6 +64,7 @@ def test_filters_are_in_the_address_and_survive_a_live_change(
 ) -> None:
     page = page_as("agent2", path="/desk/drafts")
     page.get_by_label("Boîte").select_option("outre-mer")
+    page.get_by_role("button", name="Filtrer").click()
     page.wait_for_url("**mailbox=outre-mer*")
     page.wait_for_selector("body[data-following]")
     lines = page.locator(".item").count()

@@ -205,7 +205,7 @@ def _choices(view: View, asked: Asked, counts: Counts) -> list[Choice]:
     def add(name: str, label: str, all_: str, options: list[Option]) -> None:
         chosen = str(getattr(asked, name) or "")
         if chosen and chosen not in (value for value, _, _ in options):
-            options.append((chosen, None, 0))
+            options.append((chosen, None, None))
         if len(options) > 1 or chosen:
             found.append(Choice(name=name, label=label, all_=all_, options=options, chosen=chosen))
 

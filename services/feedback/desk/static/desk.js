@@ -129,15 +129,11 @@ function reload() {
     });
 }
 
-/** Filters apply as they are chosen; without JavaScript their button does it. */
+/** On a small screen filters are folded unless they are in use. Choosing one does nothing yet:
+ * by keyboard each value on the way would load the page. */
 function filters() {
-  // On a small screen they are folded unless they are in use.
   const fold = document.querySelector("details.fold");
   if (fold && !fold.hasAttribute("data-used") && window.matchMedia("(max-width: 48rem)").matches) fold.open = false;
-  document.addEventListener("change", (event) => {
-    const form = event.target.closest("form[data-auto]");
-    if (form && event.target.matches("select")) form.requestSubmit();
-  });
 }
 
 /** An answer that is no fragment for this page (signed out, error): show it whole. */
