@@ -258,6 +258,7 @@ def test_a_public_source_is_for_caches_and_not_for_cookies(desk_server: DeskServ
     read = httpx.get(place, cookies={"lang": "en", "session": "x"})
     assert (read.status_code, read.headers["cache-control"]) == (200, "public, max-age=300")
     assert "set-cookie" not in read.headers
+    assert httpx.head(place).status_code == 200
     assert '<html lang="fr">' in read.text
     file = httpx.get(f"{place}/original")
     assert file.content.startswith(b"%PDF")
@@ -279,8 +280,10 @@ def test_figures_are_chosen_by_the_address(
     page = page_as("data", path="/desk/figures")
     axe(page)
     page.get_by_label("Regrouper").select_option("mailbox")
+    page.get_by_role("button", name="Afficher").click()
     page.wait_for_url("**by=mailbox**")
     page.get_by_label("Période").select_option("0")
+    page.get_by_role("button", name="Afficher").click()
     page.wait_for_url("**weeks=0**")
     decided = page.locator("#decisions")
     plot = decided.get_by_role("img", name=re.compile("Ce que deviennent les brouillons"))
