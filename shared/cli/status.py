@@ -68,6 +68,8 @@ def _warnings(found: dict[str, Any]) -> list[str]:
             )
     if refused := (found["feedback"] or {}).get("refused"):
         told.append(f"{refused} events of feedback were refused by the broker; see its log")
+    if unmatched := (found["feedback"] or {}).get("unmatched"):
+        told.append(f"{unmatched} replies are about e-mails that nobody handed in; kept 30 days")
     return told
 
 
