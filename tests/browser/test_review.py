@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import nats
 import pytest
 from playwright.sync_api import Page, expect
 
+from shared.progress import DraftProgress
 from tests.browser.answering import answering
 from tests.browser.conftest import DeskServer, PageAs
 from tests.browser.seed import drafted
@@ -109,6 +113,8 @@ def test_five_drafts_by_keyboard_alone(page_as: PageAs, desk_server: DeskServer)
     page.keyboard.press("Enter")
     page.wait_for_url("**asked=1")
     expect(page.get_by_text("Il est en cours de rédaction")).to_be_visible()
+    _progress(desk_server, again, "Le guichet régional répond sous")
+    expect(page.locator(".asked-text")).to_have_text("Le guichet régional répond sous")
     new = _another(desk_server, "controle", again)
     expect(page.locator("#newer")).to_be_focused()
     page.keyboard.press("Enter")
@@ -142,6 +148,20 @@ def test_five_drafts_by_keyboard_alone(page_as: PageAs, desk_server: DeskServer)
 
 def _containing(text: str) -> Any:
     return re.compile(re.escape(text))
+
+
+def _progress(server: DeskServer, draft: UUID, text: str) -> None:
+    """What generate tells while it writes."""
+    (row,) = server.sql("select mail_id, mailbox from feedback.drafts where draft_id = $1", draft)
+    told = DraftProgress(**dict(row), request_id=1, engine="openai", text=text)
+
+    async def tell() -> None:
+        client = await nats.connect(server.broker)
+        await client.publish(told.subject(), told.model_dump_json().encode())
+        await client.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(tell())).result()
 
 
 def _another(server: DeskServer, name: str, draft: UUID) -> UUID:
@@ -231,6 +251,21 @@ def test_a_decision_elsewhere_is_told(page_as: PageAs, desk_server: DeskServer) 
     page = opened(page_as, draft, "agent2")
     desk_server.sql("update feedback.drafts set status = 'withdrawn' where draft_id = $1", draft)
     expect(page.locator("#conflict")).to_contain_text("n'attend plus de décision")
+
+
+def test_a_draft_only_looked_at_is_free_for_others(
+    page_as: PageAs, desk_server: DeskServer
+) -> None:
+    draft = desk_server.fresh("part-etude")
+    page = opened(page_as, draft)
+    held = "select from feedback.locks where draft_id = $1 and expires > now()"
+    assert desk_server.sql(held, draft)
+    page.goto("/desk/drafts")
+    for _ in range(50):
+        if not desk_server.sql(held, draft):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the draft is still reserved")
 
 
 def test_keys_alone_do_nothing_while_typing(page_as: PageAs, desk_server: DeskServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -336,6 +337,18 @@ async def test_a_newer_version_is_told(app: FastAPI, page: Page) -> None:
     text = await page.open()
     assert "La source [1] a une version plus récente" in text
     assert f"/desk/documents/{samples.DOCUMENT}" in text
+
+
+async def test_a_newer_message_of_the_conversation_is_told(app: FastAPI, page: Page) -> None:
+    later = samples.AT + timedelta(hours=1)
+    mail = samples.MAIL.model_copy(update={"mail_id": uuid4(), "received": later})
+    # The draft that an agent works on stays although its e-mail is overtaken.
+    await page.press("/save", text=TEXT + " Encore.")
+    newer = await put(app, ready(draft_id=uuid4(), mail=mail))
+    text = await page.open()
+    assert "Un message plus récent de cette conversation est arrivé" in text
+    assert f'href="/desk/drafts/{newer}"' in text
+    assert 'id="check"' in text
 
 
 async def test_the_conversation_shows_what_was_answered(

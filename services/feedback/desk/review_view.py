@@ -108,6 +108,12 @@ class ReviewView(Frozen):
         later = (s for s in self.siblings if s.request_id > own and s.status == "waiting")
         return next(later, None)
 
+    @property
+    def later(self) -> Exchanged | None:
+        """The newest e-mail of the conversation, if it came after this one."""
+        received = self.opened.draft.data.mail.received
+        return next((m for m in self.thread if m.received > received), None)
+
 
 def view_of(
     viewer: Viewer,

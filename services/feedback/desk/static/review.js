@@ -12,7 +12,9 @@
   function shortcuts(keys) {
     document.addEventListener("keydown", (event) => {
       const combined = event.altKey && !event.ctrlKey && !event.metaKey;
-      const name = combined ? event.code.replace("Key", "") : event.ctrlKey && event.key === "Enter" ? "Enter" : "";
+      // The letter that is written on the key; where Alt makes another sign of it, the key's place.
+      const letter = /^[a-z]$/i.test(event.key) ? event.key.toUpperCase() : event.code.replace("Key", "");
+      const name = combined ? letter : event.ctrlKey && event.key === "Enter" ? "Enter" : "";
       const act = name && keys[name];
       if (!act || document.querySelector("dialog[open]")) return;
       event.preventDefault();
@@ -230,7 +232,10 @@
     column.replaceWith(fresh);
     window.htmx && window.htmx.process(fresh);
     inserters();
-    if (typing && byId("q")) byId("q").value = typing.value;
+    if (typing && byId("q")) {
+      byId("q").value = typing.value;
+      byId("found").replaceWith(column.querySelector("#found"));
+    }
     fresh.scrollTop = scroll;
     for (const id of opened) {
       const box = id && byId(id) && byId(id).querySelector("details");
@@ -249,8 +254,9 @@
       say("");
       return;
     }
-    if (error.status === 401 || error.status === 403) say(page.dataset.saidLeave);
-    else say(page.dataset.saidFailed);
+    const words = error.status === 401 || error.status === 403 ? page.dataset.saidLeave : page.dataset.saidFailed;
+    if (saved.textContent !== words && pause === SAVE_AFTER) window.desk.announce(words);
+    say(words);
     remember();
     pause = Math.min(pause * 2, 5000);
     schedule();
@@ -366,6 +372,7 @@
       if (kind === "resync" || own || (kind === "draft" && event.detail.op !== "update")) soon();
     });
   }
+  if (!writable) setInterval(() => document.hidden || look(), 20000);
   (async function poll() {
     const until = Date.now() + 180000;
     while (waiting && Date.now() < until) {
@@ -415,7 +422,11 @@
       if (button.dataset.drop) drop(button.dataset.drop);
       const told = await send(action);
       putSources(told.sources, button.id === "search");
-      if (told.number && "cite" in button.dataset) insert(told.number);
+      if (told.number && "cite" in button.dataset) {
+        const same = byId(button.id);
+        if (same) same.closest(".passage").remove();
+        insert(told.number);
+      }
       else if (button.id === "search") {
         const first = document.querySelector("#found button");
         if (first) first.focus();
@@ -463,7 +474,14 @@
       remember();
       send(base + "/save", { keepalive: true }).catch(() => {});
     };
-    window.addEventListener("pagehide", flush);
+    window.addEventListener("pagehide", () => {
+      flush();
+      if (leaving || stopped || dirty() || revision.value !== "0") return;
+      // Only looked at: others need not wait for the lock to expire.
+      const body = new URLSearchParams({ csrf: form.elements.csrf.value });
+      const headers = { Accept: "application/json" };
+      fetch(base + "/release", { method: "POST", body, headers, redirect: "manual", keepalive: true }).catch(() => {});
+    });
     document.addEventListener("visibilitychange", () => document.hidden && flush());
     try {
       const lost = JSON.parse(sessionStorage.getItem(store) || "null");
@@ -483,7 +501,10 @@
     opener.addEventListener("click", () => help.showModal());
     Object.assign(keys, {
       A: press("check"),
-      Enter: press("check"),
+      Enter: () => {
+        const panel = document.activeElement.closest("#reject-box, #again-box");
+        press(panel ? panel.id.replace("-box", "") : "check")();
+      },
       R: open("reject-box", "input"),
       G: open("again-box", "textarea"),
       V: open("difference-box", "summary"),
