@@ -267,19 +267,25 @@ def desk_server(
         broker.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def chromium() -> Path:
+    """Looked for before any server starts."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs {CHROMIUM}: make install-dev as root, or apt-get install chromium")
+    return CHROMIUM
+
+
 # Of the package: while Playwright's loop runs in this thread, no asyncio test can.
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    if not CHROMIUM.exists():
-        pytest.skip("needs Chromium at /usr/bin/chromium: make install-dev as root, or apt install")
     with sync_playwright() as started:
         yield started
 
 
 @pytest.fixture(scope="package")
-def browser(playwright: Playwright) -> Iterator[Browser]:
+def browser(playwright: Playwright, chromium: Path) -> Iterator[Browser]:
     """One Chromium for all tests."""
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
     yield started
     started.close()
 
