@@ -7,7 +7,7 @@ its acknowledgement: one message after the other, and sixteen at once, as our bu
 hand. Ratios are of one run on one machine. A busy one spoils them (see the load); processor time
 per message hardly suffers, and one process can do no more than its inverse.
 
-    python -m benchmarks.scale [--wait 1] [--rounds 20]
+    python -m benchmarks.scale [--wait 2] [--rounds 8]
 """
 
 from __future__ import annotations
@@ -237,8 +237,8 @@ async def ceiling(url: str) -> dict[str, object]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wait", type=float, default=1.0, help="seconds that a handler waits")
-    parser.add_argument("--rounds", type=int, default=20, help="messages per slot")
+    parser.add_argument("--wait", type=float, default=2.0, help="seconds that a handler waits")
+    parser.add_argument("--rounds", type=int, default=8, help="messages per slot")
     parser.add_argument("--replica", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.replica:
