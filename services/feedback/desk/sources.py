@@ -35,7 +35,8 @@ Span = Annotated[str, Query(alias="p", max_length=40)]
 Language = Annotated[str, Query(alias="lang", max_length=2)]
 
 
-@router.get("/sources/{document_id}/{sha}")
+# Checkers of links ask for the head only.
+@router.api_route("/sources/{document_id}/{sha}", methods=["GET", "HEAD"])
 async def source(
     request: Request, document_id: UUID, sha: str, p: Span = "", lang: Language = ""
 ) -> Response:
