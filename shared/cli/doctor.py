@@ -97,6 +97,7 @@ async def _servers(config: Settings, where: Where) -> AsyncIterator[Finding]:
         servers.index(config.retrieval, where),
         servers.model(config),
         servers.services(where),
+        servers.accounts(config.bridge),
         servers.traces(),
     ):
         async for finding in findings:

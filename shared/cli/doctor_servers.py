@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 
 from shared import admin
+from shared.bridge import Account, Bridge
 from shared.cli.client import connected
 from shared.cli.config import shown
 from shared.cli.doctor_stores import SECONDS, qdrant
@@ -24,6 +26,8 @@ from shared.topology import SAYS
 from shared.tracing import ENDPOINTS
 
 LEAST_NATS = (2, 12)
+IMAP = {"tls": 993, "starttls": 143, "none": 143}
+SMTP = {"tls": 465, "starttls": 587, "none": 25}
 FULL = 0.8
 """Share of a stream's bytes from which it is a problem."""
 
@@ -151,6 +155,24 @@ async def services(where: Where) -> AsyncIterator[Finding]:
             yield problem(name, needs or str(said.get("state")), f"mend what it needs; {look}")
         else:
             yield problem(name, f"does not answer at {url}", look)
+
+
+async def accounts(config: Bridge) -> AsyncIterator[Finding]:
+    """Whether the mail servers of the bridge can be reached from here."""
+    named: list[tuple[str, str, Account, dict[str, int]]] = []
+    named += [("incoming", box, account, IMAP) for box, account in config.incoming.items()]
+    for box, outgoing in config.outgoing.items():
+        named.append(("outgoing", box, outgoing, SMTP if outgoing.mode == "send" else IMAP))
+    for way, box, account, ports in named:
+        topic, port = f"bridge.{way}.{box}", account.port or ports[account.security]
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(account.host, port), SECONDS)
+        except (OSError, TimeoutError) as error:
+            told = f"{account.host}:{port} cannot be reached ({type(error).__name__})"
+            yield problem(topic, told, "check host, port and the firewall")
+        else:
+            writer.close()
+            yield ok(topic, f"{account.host}:{port} can be reached; the bridge's log tells logins")
 
 
 async def traces() -> AsyncIterator[Finding]:

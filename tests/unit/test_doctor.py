@@ -213,6 +213,21 @@ def test_a_mistyped_variable_is_told_the_right_one() -> None:
     assert found["settings"][0]["advice"] == "did you mean SOURCIER_GENERATION__ENDPOINT?"
 
 
+def test_mail_servers_of_the_bridge(broker: NatsServer) -> None:
+    dead = free_ports(1)[0]
+    with endpoint(Reply("Oui.")) as listening:
+        port = urlsplit(listening.url).port
+        box = {"host": "127.0.0.1", "security": "none"}
+        bridge = {
+            "incoming": {"default": box | {"port": port}},
+            "outgoing": {"default": box | {"port": dead, "sender": "a@b.example"}},
+        }
+        os.environ["SOURCIER_BRIDGE"] = json.dumps(bridge)
+        _, found = asked()
+    assert state(found, "bridge.incoming.default") == "ok"
+    assert f"127.0.0.1:{dead} cannot" in found["bridge.outgoing.default"][0]["told"]
+
+
 def test_a_broken_file_and_one_with_a_secret_open_to_all() -> None:
     file = Path("sourcier.toml")
     file.write_text("[nats\n")
