@@ -233,7 +233,8 @@ def _row(kind: Kind, identity: UUID, draft: StoredDraft, values: dict[str, Any])
             mail.subject,
             mail.new_text,
             *mail.earlier,
-            *texts_in(written),
+            # Bodies by paragraph: both sides share most of theirs, and each is read once.
+            *(part for text in texts_in(written) for part in text.split("\n\n")),
             *(p.text for p in passages if p.audience != "public"),
         ),
         people=people_of(mail),
