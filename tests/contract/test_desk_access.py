@@ -89,6 +89,7 @@ KNOWN = {
     "account": "nobody",
     "reason": "invented",
     "reasons": "invented",
+    "export_id": str(uuid4()),
     "number": "1",
     "version": "1",
 }

@@ -381,6 +381,7 @@ async def test_the_audit_is_read_by_admins_and_changed_by_nobody(
     audit = cast(Desk, app.state.desk).audit
     await audit.record(ADMIN, "test.done", "draft:1\x00", "default", words=3, told="\x00é")
     await audit.record("somebody", "test.done", "draft:2", "autre")
+    await audit.record("somebody", "dataset.export")
     for statement in (
         "update feedback.audit set account = 'x'",
         "delete from feedback.audit",
@@ -391,8 +392,10 @@ async def test_the_audit_is_read_by_admins_and_changed_by_nobody(
     async with client(app, **PAGE) as browser:
         await sign_in(browser, "admin")
         page = await browser.get("/desk/audit?action=test.done&account=admin&since=2026-01-01")
+        assert '<td class="nowrap">test.done</td>' in page.text
         assert ("draft:1" in page.text, "draft:2" in page.text) == (True, False)
         assert "words : 3" in page.text
+        assert "export lancé" in (await browser.get("/desk/audit?action=dataset.export")).text
         odd = await browser.get("/desk/audit?since=hier&until=9999-12-31&account=%27%22%3Cb%3E")
         assert "Aucune entrée" in odd.text
         assert "<b>" not in odd.text

@@ -13,9 +13,30 @@ from services.feedback.auditing import AuditWish
 from services.feedback.desk.guards import Admin
 from services.feedback.desk.parts import desk_of
 from services.feedback.desk.rendering import render
+from services.feedback.desk.words import marked
 
 router = APIRouter(include_in_schema=False)
 PAGE = 100
+TOLD = {
+    "login": marked("connexion"),
+    "login.refused": marked("connexion refusée"),
+    "logout": marked("déconnexion"),
+    "logout.elsewhere": marked("fermeture d'autres sessions"),
+    "link.made": marked("lien d'entrée créé"),
+    "draft.approved": marked("brouillon approuvé"),
+    "draft.edited": marked("brouillon corrigé et approuvé"),
+    "draft.rejected": marked("brouillon rejeté"),
+    "draft.regenerate": marked("autre brouillon demandé"),
+    "draft.take-over": marked("brouillon repris à un autre"),
+    "reply.sent": marked("envoi signalé"),
+    "reply.failed": marked("échec d'envoi signalé"),
+    "reply.doubtful": marked("envoi douteux signalé"),
+    "document.submitted": marked("document déposé"),
+    "document.removed": marked("document retiré"),
+    "dataset.export": marked("export lancé"),
+    "dataset.download": marked("export téléchargé"),
+}
+"""Actions in words; one that is not here is shown by its name."""
 Text = Annotated[str, Query(max_length=200)]
 
 
@@ -53,6 +74,7 @@ async def audit(
         query=query,
         entries=found[:PAGE],
         older=found[PAGE - 1].position if len(found) > PAGE else None,
+        told=TOLD,
         actions=await desk.audit_log.actions(),
         mailboxes=sorted(m for m in desk.config.mailboxes if viewer.sees(m)),
     )
