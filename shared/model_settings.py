@@ -24,6 +24,7 @@ class ModelProfile(Section):
     context_tokens: int = Field(default=5000, ge=200)
     """Budget of the passages, in tokens of three characters of French; cut by rank."""
     max_tokens: int = Field(default=800, ge=16)
+    """Of an answer; one that is cut off counts as failed."""
     temperature: float = Field(default=0.1, ge=0)
 
 
@@ -36,9 +37,11 @@ class Judge(Section):
     """A model that reads drafts before they are said; by default it does not."""
 
     enabled: bool = False
+    """Whether each draft is read; it costs a request or more."""
     least: float = Field(default=0.6, ge=0, le=1)
     """Groundedness and relevance below it are repaired, then declined."""
     repairs: int = Field(default=1, ge=0, le=3)
+    """How often a draft may be written anew before it is declined."""
 
 
 class Generation(Section):
@@ -46,9 +49,11 @@ class Generation(Section):
     separated by commas. ``models`` are profiles by served name."""
 
     engine: EngineName = "extractive"
+    """`extractive` quotes the passages, `openai` asks the model at `endpoint`."""
     endpoint: str | None = None
     api_key: SecretStr | None = None
     model: str | None = None
+    """As the server calls it."""
     models: dict[str, ModelProfile] = Field(
         default_factory=lambda: {"qwen2.5-coder-1.5b-instruct": DEMONSTRATION}
     )
@@ -81,16 +86,21 @@ class Serving(Section):
     name: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+    """0 takes a free one."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    """`auto`: a GPU where one is found."""
     min_replicas: int = Field(default=1, ge=0)
     max_replicas: int = Field(default=1, ge=1)
     target_ongoing_requests: int = Field(default=8, ge=1)
+    """Of one replica, at which another is started."""
     upscale_delay: float = Field(default=30, ge=0)
     downscale_delay: float = Field(default=600, ge=0)
     max_ongoing_requests: int = Field(default=32, ge=1)
+    """Of one replica; further ones queue."""
     max_queued_requests: int = Field(default=64, ge=0)
     """Beyond what replicas have in hand; further requests are answered 503."""
     tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that one replica is spread over."""
     dtype: str = "bfloat16"
     max_length: int = Field(default=8192, ge=256)
     """Tokens of prompt and answer together."""

@@ -37,6 +37,7 @@ class Nats(Section):
 
     url: str = "nats://127.0.0.1:4222"
     nkey_seed: Path | None = None
+    """A file; each service has its own."""
     user: str | None = None
     password: SecretStr | None = None
 
@@ -45,9 +46,13 @@ class Streams(Section):
     """Limits of the streams; a full stream refuses new messages, it never drops old ones."""
 
     max_bytes: int = Field(default=2048 * MIB, ge=MIB)
+    """Reserved on the broker's disk for each of the four streams."""
     max_age_days: float = Field(default=7, gt=0)
+    """What is older is gone, worked on or not."""
     dead_max_age_days: float = Field(default=30, gt=0)
+    """The same for dead letters."""
     replicas: int = Field(default=1, ge=1, le=5)
+    """Of each stream, in a cluster of brokers."""
 
 
 class Objects(Section):
@@ -58,6 +63,7 @@ class Objects(Section):
     secret_key: SecretStr = SecretStr("")
     bucket: str = "sourcier"
     secure: bool = False
+    """Whether it is asked over HTTPS."""
 
 
 class Postgres(Section):
@@ -71,11 +77,13 @@ class Mailbox(Section):
     """One mailbox: what it may read from and how its replies sound."""
 
     audiences: tuple[Slug, ...] = ("public",)
+    """Of documents that its drafts may cite."""
     collections: tuple[Slug, ...] = ()
     """Empty: all collections."""
     addresses: tuple[str, ...] = ()
     """Own addresses: mail from them is a loop."""
     signature: str = "Le service instructeur"
+    """Under its drafts."""
     length: Literal["short", "medium", "long"] = "medium"
     """Of drafts that a model writes: about 60, 120 or 220 words."""
     tone: Literal["formal", "neutral", "warm"] = "neutral"
@@ -86,33 +94,45 @@ class Ingest(Section):
 
     mail_max_bytes: int = 25 * MIB
     mail_max_parts: int = 500
+    """MIME parts; an e-mail beyond a limit is skipped, visibly."""
     mail_max_depth: int = 20
     document_max_bytes: int = 100 * MIB
     unpacked_max_bytes: int = 500 * MIB
+    """Of what an office document or an archive unpacks to."""
     chunk_tokens: int = Field(default=320, ge=32)
     drafts_per_sender_hour: int = Field(default=30, ge=1)
+    """Further e-mails of an address are skipped, with the reason `limit`."""
 
 
 class Embedding(Section):
     """The embedder: a sentence-transformers directory or name."""
 
     model: str = "multilingual-e5-small"
+    """A directory, or the name of a fetched or imported model."""
     device: str = "auto"
+    """`cpu`, `cuda`, `mps`; `auto` takes the best there is."""
     query_prefix: str = "query: "
+    """What the model wants before a question."""
     passage_prefix: str = "passage: "
+    """What it wants before a passage."""
     token_budget: int = Field(default=8192, ge=512)
+    """Of one pass, padding included; on a CPU at most 1,024 are taken."""
 
 
 class Retrieval(Section):
     """The index and the method; ``passages`` are given to the engine."""
 
     index: Literal["edge", "server"] = "edge"
+    """In retrieve's own process, or on a Qdrant server."""
     path: Path = Path(".sourcier/index")
+    """The folder of `edge`."""
     url: str = "http://127.0.0.1:6334"
+    """Of the Qdrant server: its gRPC port."""
     api_key: SecretStr | None = None
     method: Method = "hybrid"
     passages: int = Field(default=8, ge=1, le=50)
     candidates: int = Field(default=40, ge=1, le=1000)
+    """Looked at by each method before the best are chosen."""
 
 
 class Http(Section):
@@ -132,7 +152,9 @@ class Log(Section):
     """Logs; message text never appears at ``info``."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """At `debug`, errors are told in their own words, which may quote an e-mail."""
     format: Literal["json", "console"] = "json"
+    """`console` is for reading along."""
 
 
 class Settings(BaseSettings):
@@ -143,6 +165,7 @@ class Settings(BaseSettings):
     )
 
     environment: Slug = "local"
+    """Names the broker's account and the index: two environments share nothing."""
     nats: Nats = Nats()
     streams: Streams = Streams()
     objects: Objects = Objects()
