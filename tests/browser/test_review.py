@@ -246,6 +246,22 @@ def test_two_agents_meet_on_a_draft(page_as: PageAs, desk_server: DeskServer) ->
     expect(first.locator("#text")).to_have_value(_containing("Encore Camille,"))
 
 
+def test_two_windows_of_one_agent(page_as: PageAs, desk_server: DeskServer) -> None:
+    draft = desk_server.fresh("universite")
+    first, second = opened(page_as, draft), opened(page_as, draft)
+    first.locator("#text").fill("Dans la première fenêtre.")
+    saved(first)
+    second.locator("#text").fill("Dans la seconde fenêtre.")
+    expect(second.locator("#conflict")).to_contain_text("modifié dans une autre fenêtre")
+    second.locator("#conflict button").click()
+    expect(second.locator(".alert del")).to_contain_text("première")
+    expect(second.locator(".alert ins")).to_contain_text("seconde")
+    second.get_by_role("button", name="Enregistrer mon texte").click()
+    expect(second.locator(".alert")).to_have_count(0)
+    (row,) = desk_server.sql("select text from feedback.edits where draft_id = $1", draft)
+    assert row["text"] == "Dans la seconde fenêtre."
+
+
 def test_a_decision_elsewhere_is_told(page_as: PageAs, desk_server: DeskServer) -> None:
     draft = desk_server.fresh("guadeloupe")
     page = opened(page_as, draft, "agent2")

@@ -222,6 +222,18 @@ async def test_rejecting_needs_a_reason(app: FastAPI, page: Page) -> None:
     assert review["reviewer"] == "p-agent"
 
 
+async def test_reasons_of_an_edit_and_what_cannot_be_kept(app: FastAPI, page: Page) -> None:
+    refused = await page.press("/reject", reasons=["colour"])
+    assert refused.status_code == 422
+    assert "Raison inconnue : colour." in refused.text
+    refused = await page.press("/regenerate", instruction="x" * 2001)
+    assert "dépasse 2000 caractères" in refused.text
+    await page.press("/check", text=TEXT + " Plus.")
+    await page.press("/approve", reasons=["wrong-tone"], note=" Trop sec. ")
+    (review,) = await rows(app, "select reasons, data ->> 'note' as note from feedback.reviews")
+    assert (review["reasons"], review["note"]) == (["wrong-tone"], "Trop sec.")
+
+
 async def test_another_draft_is_asked_for_and_announced(app: FastAPI, page: Page) -> None:
     asked = await page.press("/regenerate", instruction="Plus court.")
     assert asked.url.params["asked"] == "1"
@@ -254,7 +266,7 @@ async def test_a_citation_is_found_added_and_taken_back(app: FastAPI, page: Page
 async def test_a_search_that_does_not_answer_keeps_the_page(app: FastAPI, page: Page) -> None:
     searches(app)
     found = await page.press("/search", q="Quel taux ?", text=TEXT + " Ici.")
-    assert "La recherche ne répond pas" in found.text
+    assert "La recherche dans les documents ne répond pas" in found.text
     assert page.text == TEXT + " Ici."
 
 

@@ -17,12 +17,11 @@ from services.feedback.desk.review_show import Problem, load, problem_of, show, 
 from services.feedback.desk.review_view import OUTCOMES, ReviewView
 from services.feedback.desk.words import marked, say
 from services.feedback.edits import Kept
-from services.feedback.errors import Conflict, NotFound, Unacceptable
+from services.feedback.errors import Conflict, NotFound, SearchDown, Unacceptable
 from services.feedback.reading_documents import DocumentExcerpt, Removed
 from services.feedback.records import ReviewWish
 from services.feedback.reviewing import decide
 from shared.clock import utcnow
-from shared.delivery import Unavailable
 from shared.events import ReplyApprovedData
 from shared.records import Passage
 
@@ -45,16 +44,10 @@ async def page(
     if q.strip() and view.writable:
         try:
             found = await desk.editing.find(viewer, draft_id, q)
-        except (Unacceptable, Unavailable) as error:
-            problem = search_failed(error)
+        except (Unacceptable, SearchDown) as error:
+            # The draft can be worked on all the same.
+            problem = problem_of(error, None)
     return await show(request, viewer, view, problem=problem, q=q, found=found, asked=asked)
-
-
-def search_failed(error: Exception) -> Problem:
-    """The search does not answer: the draft can be worked on all the same."""
-    if isinstance(error, Unavailable):
-        error = Unacceptable("La recherche ne répond pas : réessayez dans un instant.")
-    return problem_of(error, None)
 
 
 @router.get("/desk/drafts/{draft_id}/state")

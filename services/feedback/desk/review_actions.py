@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -15,11 +15,12 @@ from services.feedback.desk.parts import desk_of
 from services.feedback.desk.review_forms import Done, Fields, is_script, keep, quoted, run
 from services.feedback.desk.review_show import ReasonMissing
 from services.feedback.desk.words import marked, say
-from services.feedback.errors import Unacceptable
-from services.feedback.records import RegenerateWish, ReviewWish
-from shared.delivery import Unavailable
+from services.feedback.errors import SearchDown, Unacceptable
+from services.feedback.records import Reason, RegenerateWish, ReviewWish
 
 actions = APIRouter()
+WORDS_MOST = 2000
+"""Characters of a note or an instruction."""
 
 
 @actions.post("/desk/drafts/{draft_id}/save")
@@ -43,9 +44,8 @@ async def search(request: Request, viewer: Agent, draft_id: UUID, typed: Fields)
             return Done(to=f"/desk/drafts/{draft_id}?q={quoted(typed.q)}#found")
         try:
             found = await desk.editing.find(viewer, draft_id, typed.q)
-        except Unavailable as error:
-            said = "La recherche ne répond pas : réessayez dans un instant."
-            raise Unacceptable(said) from error
+        except SearchDown as error:
+            raise Unacceptable(str(error)) from error
         return Done(found=found, told=say(marked("Recherche terminée.")))
 
     return await run(request, viewer, draft_id, typed, act)
@@ -156,7 +156,13 @@ async def approve(request: Request, viewer: Agent, draft_id: UUID, typed: Fields
     desk = desk_of(request)
 
     async def act() -> Done:
-        wish = ReviewWish(decision="approved", final_text=typed.text, revision=typed.revision)
+        wish = ReviewWish(
+            decision="approved",
+            final_text=typed.text,
+            revision=typed.revision,
+            reasons=_reasons(typed.reasons),
+            note=_short(typed.note),
+        )
         await desk.feedback.review(viewer, draft_id, wish)
         return Done(to=f"/desk/drafts/{draft_id}")
 
@@ -169,21 +175,31 @@ async def reject(request: Request, viewer: Agent, draft_id: UUID, typed: Fields)
     desk = desk_of(request)
 
     async def act() -> Done:
-        _reasons(typed.reasons, typed.note)
-        wish = ReviewWish.model_validate(
-            {"decision": "rejected", "reasons": typed.reasons, "note": typed.note[:2000]}
-        )
+        reasons, note = _reasons(typed.reasons), _short(typed.note)
+        if not reasons:
+            raise ReasonMissing("Choisissez au moins une raison.")
+        if "other" in reasons and not note:
+            raise ReasonMissing("Précisez l'autre raison.")
+        wish = ReviewWish(decision="rejected", reasons=reasons, note=note)
         await desk.feedback.review(viewer, draft_id, wish)
         return Done(to=f"/desk/drafts/{draft_id}")
 
     return await run(request, viewer, draft_id, typed, act)
 
 
-def _reasons(given: Sequence[str], note: str) -> None:
-    if not given:
-        raise ReasonMissing("Choisissez au moins une raison.")
-    if "other" in given and not note.strip():
-        raise ReasonMissing("Précisez l'autre raison.")
+def _reasons(given: Sequence[str]) -> tuple[Reason, ...]:
+    known: tuple[Reason, ...] = get_args(Reason)
+    if unknown := set(given) - set(known):
+        raise Unacceptable(f"Raison inconnue : {', '.join(sorted(unknown))}.")
+    return tuple(reason for reason in known if reason in given)
+
+
+def _short(text: str) -> str:
+    """What a person explains. Raises Unacceptable beyond what is kept of it."""
+    told = text.replace("\r\n", "\n").strip()
+    if len(told) > WORDS_MOST:
+        raise Unacceptable(f"Ce texte dépasse {WORDS_MOST} caractères : raccourcissez-le.")
+    return told
 
 
 @actions.post("/desk/drafts/{draft_id}/regenerate")
@@ -192,7 +208,7 @@ async def regenerate(request: Request, viewer: Agent, draft_id: UUID, typed: Fie
     desk = desk_of(request)
 
     async def act() -> Done:
-        wish = RegenerateWish(instruction=typed.instruction[:2000])
+        wish = RegenerateWish(instruction=_short(typed.instruction))
         asked = await desk.feedback.regenerate(viewer, draft_id, wish)
         return Done(to=f"/desk/drafts/{draft_id}?asked={asked.request_id}")
 
