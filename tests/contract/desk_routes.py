@@ -87,7 +87,7 @@ def probes(app: FastAPI, known: Mapping[str, str]) -> list[Probe]:
                     template=route.path,
                     roles=guard_of(route.dependant),
                     path=path,
-                    ids=tuple(name for name in names if name.endswith("_id")),
+                    ids=tuple(n for n in names if n.endswith("_id") or n == "version"),
                     query=query,
                     needed=needed,
                     json=json if method not in SAFE else None,

@@ -112,6 +112,8 @@ async def app(
     database = await asyncpg.connect(postgres_dsn)
     tables = [row["t"] for row in await database.fetch(_TABLES) if row["t"] != "feedback.audit"]
     await database.execute(f"truncate {', '.join(tables)} cascade")
+    await database.execute(_EXPORT, KNOWN["export_id"])
+    await database.execute(_DATASET)
     await database.close()
     settings = config(postgres_dsn, tmp_path).model_copy(update={"objects": s3})
     async with application(settings) as built:
@@ -166,6 +168,15 @@ INSIDE = Viewer(
     pseudonym="p-dedans",
 )
 _TEXT = '{"text": "CANARI-4711 passage", "pages": []}'
+# That it runs keeps the probes from starting others.
+_EXPORT = """
+insert into feedback.exports (export_id, account, mailboxes, wish, state, started, seen)
+values ($1, 'dedans', '{default}', '{"kinds": ["dpo"]}', 'running', now(), now())
+"""
+_DATASET = """
+insert into feedback.datasets (version, created, account, prefix, manifest) values
+    (1, now(), 'dedans', 'datasets/v1/', '{"configuration": {"mailboxes": ["default"]}}')
+"""
 _TABLES = """
 select format('%I.%I', schemaname, tablename) t from pg_tables
 where schemaname = 'feedback' and tablename <> 'schema_migrations'
@@ -336,6 +347,8 @@ async def test_the_same_requests_succeed_from_within(app: FastAPI) -> None:
         found = sorted(probes(app, app.state.known), key=lambda probe: probe.changes)
         for probe in found:
             if probe.public or "admin" in (probe.roles or ()) or not probe.ids:
+                continue
+            if "version" in probe.ids:  # tests/contract/test_export.py makes real ones
                 continue
             told = await ask(within, replace(probe, query=probe.needed))
             if told is None:
