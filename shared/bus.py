@@ -148,7 +148,7 @@ class Bus:
         with tracing.saying(event) as carried:
             await self._publish(carried)
         telemetry.said(event)
-        named = identifiers(event)
+        named = identifiers(event) | tracing.named(carried)
         if "stage" in structlog.contextvars.get_contextvars():
             structlog.contextvars.bind_contextvars(**named)  # of mail.received nobody knew them
         else:

@@ -127,6 +127,12 @@ def traceparent() -> str | None:
     return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
 
 
+def named(event: Event) -> dict[str, str]:
+    """``trace_id`` of an event, for logs; nothing when it has none."""
+    found = trace.get_current_span(_context(event.traceparent)).get_span_context()
+    return {"trace_id": f"{found.trace_id:032x}"} if found.is_valid else {}
+
+
 def enter(event: Event) -> str:
     """Make the trace of ``event`` the current one of this task, to its end; returns its id.
 

@@ -193,8 +193,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
             eventually(lambda: [s for s in spans.spans if s.name == "process feedback-sent"])
             services = stack.state()["services"]
             metrics = {
-                name: httpx.get(f"{row['url']}/metrics").text
-                for name, row in services.items()
+                name: httpx.get(f"{row['url']}/metrics").text for name, row in services.items()
             }
         logs = {name: (data / "logs" / f"{name}.log").read_text().splitlines() for name in services}
         yield Journey(spans, logs, metrics, draft["mail_id"])
@@ -258,6 +257,10 @@ def test_logs_name_mail_event_and_trace_at_each_stage(journey: Journey) -> None:
         assert line["mail_id"] == journey.mail_id, stage
         assert re.fullmatch(r"[0-9a-f-]{36}", line["event_id"]), stage
         assert (line["outcome"], line["level"]) == ("ack", "info"), stage
+    for service in ("mail", "feedback"):  # which also say events outside of any stage
+        said = [line for line in map(json.loads, journey.logs[service]) if line["event"] == "said"]
+        assert said
+        assert {line["trace_id"] for line in said} == {trace}
 
 
 def test_logs_at_info_hold_no_word_of_the_mail_nor_its_address(journey: Journey) -> None:
