@@ -58,7 +58,7 @@ PAGES = (
     Shot("document-text", "agent", f"/desk/documents/{_BAREME}"),
     Shot("document-remove", "curateur", "/desk/documents/{document:confort-ete.md}/remove"),
     Shot("source", None, f"/sources/{_BAREME}#passage"),
-    Shot("source-unknown", None, "/sources/00000000-0000-0000-0000-000000000000/0", 404),
+    Shot("source-unknown", None, "/sources/00000000-0000-0000-0000-000000000000/0?", 404),
     Shot("review-whole-mail", "agent", "/desk/mails/{mail:session}/whole"),
     Shot("datasets", "data", "/desk/datasets"),
     Shot("account", "agent", "/desk/account"),
