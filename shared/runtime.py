@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp
 from shared import settings, telemetry, tracing
 from shared.bus import Bus, Probe
 from shared.delivery import Unavailable
+from shared.registry import explain
 
 log = structlog.get_logger()
 
@@ -44,7 +46,13 @@ Build = Callable[[settings.Settings, Bus], AbstractAsyncContextManager[Parts]]
 
 def run(service: str, build: Build) -> None:
     """Run ``service`` until SIGTERM or Ctrl-C; exits 1 when it cannot go on."""
-    config = settings.load()
+    try:
+        config = settings.load()
+    except (OSError, ValueError) as error:  # a broken file is a ValueError too
+        telemetry.configure(settings.Log(), service)
+        told = explain(error) if isinstance(error, ValidationError) else str(error)
+        log.error("refused to start", reason=f"the configuration is wrong: {told}")
+        sys.exit(1)
     telemetry.configure(config.log, service)
     tracing.configure(service, config.environment)
     status = asyncio.run(_serve(service, config, build))

@@ -122,3 +122,5 @@ def configured() -> settings.Settings:
     except ValidationError as error:
         told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise Problem("the configuration is wrong: " + "; ".join(told)) from error
+    except (OSError, ValueError) as error:  # the file cannot be read, or is no TOML
+        raise Problem(f"the configuration is wrong: {error}") from error
