@@ -263,10 +263,9 @@ def export(ground: Ground, pairs: int, workers: int) -> dict[str, object]:
     running = subprocess.Popen(
         [sys.executable, *words], env=ground.environment(), stdout=subprocess.PIPE, text=True
     )
-    most = alone = 0.0
+    sizes: list[float] = []
     while running.poll() is None:
-        sizes = _sizes(running.pid)
-        most, alone = max(most, sum(sizes)), max(alone, *sizes, 0.0)
+        sizes.append(_size(running.pid))
         time.sleep(0.2)
     told = running.stdout.read() if running.stdout else ""
     assert running.returncode == 0, told
@@ -274,22 +273,23 @@ def export(ground: Ground, pairs: int, workers: int) -> dict[str, object]:
     return {
         "export rows": json.dumps(rows),
         "export seconds": round(time.monotonic() - began, 1),
-        "export MiB": round(most),
-        "export MiB of its largest process": round(alone),
+        "export MiB": round(max(sizes)),
+        # What grows with the rows would show here.
+        "export MiB by quarters": str(
+            [round(sizes[len(sizes) * n // 4 - 1]) for n in (1, 2, 3, 4)]
+        ),
         "export pairs": pairs,
     }
 
 
-def _sizes(pid: int) -> list[float]:
-    """MiB of a process and its descendants, shared pages counted once per process."""
-    found = []
+def _size(pid: int) -> float:
+    """MiB of a process and its descendants; what they share counts for each."""
     try:
         process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
-            found.append(each.memory_info().rss / MIB)
+        every = (process, *process.children(recursive=True))
+        return sum(each.memory_info().rss for each in every) / MIB
     except psutil.NoSuchProcess:
-        pass
-    return found or [0.0]
+        return 0.0
 
 
 def main() -> None:
