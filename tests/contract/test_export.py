@@ -7,23 +7,30 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import datasets
 import pytest
+import uvicorn
 
+from deploy.local.process import free_ports
 from services.feedback.access import SYSTEM
 from services.feedback.adapters.dataset_versions import PostgresVersions
 from shared import settings
+from shared.cli.exporting import _why
 from shared.objects import S3Objects
 from shared.postgres import open_pool
+from tests.contract import desk_app
 from tests.fakes.reviewed import PEOPLE, seed, written
 
-pytestmark = pytest.mark.xdist_group("export")
+pytestmark = [pytest.mark.xdist_group("export"), pytest.mark.timeout(600)]
 MAILS = 30
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass
@@ -35,10 +42,10 @@ class Exporter:
     mailbox: str
     folder: Path
 
-    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Export; its files are in ``folder``/<name of --out>."""
-        command = [sys.executable, "-m", "services.feedback.export", *options]
-        known = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the servers are."""
+        return {
             "SOURCIER_POSTGRES__DSN": self.dsn,
             "SOURCIER_OBJECTS__ENDPOINT": self.objects.endpoint,
             "SOURCIER_OBJECTS__ACCESS_KEY": self.objects.access_key,
@@ -48,13 +55,12 @@ class Exporter:
             "SOURCIER_DATASETS__VALIDATION": "0.2",
             "SOURCIER_DATASETS__TEST": "0.2",
         }
-        return subprocess.run(
-            command,
-            env=os.environ | known | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+
+    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Export; its files are in ``folder``/<name of --out>."""
+        command = [sys.executable, "-m", "services.feedback.export", *options]
+        env = os.environ | self.environment | environment
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
     def out(self, name: str, *options: str) -> Path:
         """The folder of an export of this mailbox that succeeds."""
@@ -229,3 +235,77 @@ async def test_one_export_at_a_time(exporter: Exporter) -> None:
     await versions.failed(begun.export_id, "interrupted")
     assert (await versions.export(SYSTEM, begun.export_id)).state == "failed"  # type: ignore[union-attr]
     await pool.close()
+
+
+@pytest.fixture
+async def served(
+    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[dict[str, str]]:
+    """feedback on a port, and what `sourcier` needs to know of it."""
+    for name, value in exporter.environment.items():
+        monkeypatch.setenv(name, value)  # the service hands them on to the program it starts
+    known = desk_app.config(exporter.dsn, tmp_path).model_copy(update={"objects": exporter.objects})
+    port = free_ports(1)[0]
+    async with desk_app.application(known) as app:
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+        serving = asyncio.create_task(server.serve())
+        yield {
+            "SOURCIER_FEEDBACK_URL": f"http://127.0.0.1:{port}",
+            "SOURCIER_NATS__URL": "nats://127.0.0.1:9",
+            "SOURCIER_DESK__OPERATOR_TOKEN": str(tmp_path / "operator-token"),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        server.should_exit = True
+        await serving
+
+
+async def sourcier(
+    served: dict[str, str], folder: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """The operator's command, in ``folder``."""
+    command = [sys.executable, "-m", "shared.cli.main", *words]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        env = os.environ | served
+        return subprocess.run(
+            command, env=env, cwd=folder, capture_output=True, text=True, check=False
+        )
+
+    return await asyncio.to_thread(run)
+
+
+async def test_the_command_makes_a_version_and_brings_it(
+    served: dict[str, str], exporter: Exporter, tmp_path: Path
+) -> None:
+    done = await sourcier(served, tmp_path, "export", "sft", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    folder = tmp_path / "datasets" / made["name"]
+    assert manifest(folder) == made
+    assert made["configuration"]["kinds"] == ["sft"]
+    assert sum(made["rows"]["sft"].values()) >= MAILS * 3 // 5
+    again = ("export", "sft", "--version", str(made["version"]), "--out", "again")
+    assert (await sourcier(served, tmp_path, *again)).returncode == 0
+    for file in made["files"]:
+        path = file["path"]
+        assert (tmp_path / "again" / path).read_bytes() == (folder / path).read_bytes()
+    absent = await sourcier(served, tmp_path, "export", "all", "--version", "9999")
+    assert absent.returncode == 1
+    assert "Aucune version v9999" in absent.stderr
+    database = await asyncpg.connect(exporter.dsn)
+    audited = await database.fetch("select action from feedback.audit where account = 'operator'")
+    assert {row["action"] for row in audited} >= {"dataset.export", "dataset.download"}
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("empty mails=0", "no draft was reviewed yet"),
+        ("empty mails=7 extractive=5 same-body=2", "5 of drafts that quote documents"),
+        ("interrupted", "start it again"),
+        ("PostgreSQL: gone", "the export failed: PostgreSQL: gone"),
+    ],
+)
+def test_the_command_says_why_there_is_nothing(why: str, told: str) -> None:
+    assert told in _why(why)
