@@ -122,6 +122,11 @@ def test_the_operator_s_command_needs_only_its_own_packages(tmp_path: Path) -> N
     for module in ("deploy.docker.prepare", "services.embed.fetch"):
         done = run(python, folder, "-c", f"import {module}")
         assert done.returncode == 0, done.stderr
+    done = run(python, folder, "-m", "shared.cli.main", "doctor", "--json")
+    assert done.stdout.startswith(("[", "{")), done.stderr
+    assert "No module named" not in done.stdout + done.stderr
+    for looked_with in ("asyncpg", "packaging", "qdrant_client"):
+        assert run(python, folder, "-c", f"import {looked_with}").returncode == 0
     out = tmp_path / "out"
     out.mkdir()
     done = run(python, folder, "-m", "deploy.docker.secrets", "--to", str(out))
