@@ -10,7 +10,8 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from services.feedback import dataset_api, review_api
+from services.feedback import review_api
+from services.feedback.desk import dataset_api
 from services.feedback.desk.guards import Admin, Agent, NotAllowed, SignedIn, SignInFirst
 from services.feedback.desk.middleware import Safety
 from services.feedback.desk.parts import Desk, desk_of

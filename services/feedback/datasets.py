@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
 
@@ -13,7 +13,6 @@ from pydantic import AwareDatetime, Field
 from services.feedback.access import Audit, Viewer
 from services.feedback.pairs import KINDS, Kind
 from services.feedback.reviewing import Conflict, NotFound
-from shared.clock import Clock
 from shared.envelope import Frozen
 from shared.objects import ObjectStore
 
@@ -96,7 +95,7 @@ class Versions(Protocol):
         """What an export would go through."""
 
 
-Launch = Callable[[Viewer, Export], Awaitable[None]]
+Launch = Callable[[Export], Awaitable[None]]
 """Starts the program that makes the version, which goes on by itself."""
 
 
@@ -104,7 +103,12 @@ class Datasets:
     """The use cases of the page and of `sourcier export`."""
 
     def __init__(
-        self, versions: Versions, objects: ObjectStore, launch: Launch, audit: Audit, clock: Clock
+        self,
+        versions: Versions,
+        objects: ObjectStore,
+        launch: Launch,
+        audit: Audit,
+        clock: Callable[[], datetime],
     ) -> None:
         self._versions, self._objects, self._launch = versions, objects, launch
         self._audit, self._clock = audit, clock
@@ -117,7 +121,7 @@ class Datasets:
         kinds = " ".join(wish.kinds)
         await self._audit.record(viewer, "dataset.export", f"export:{begun.export_id}", kinds=kinds)
         try:
-            await self._launch(viewer, begun)
+            await self._launch(begun)
         except OSError as error:
             await self._versions.failed(begun.export_id, f"not started: {error}")
             raise

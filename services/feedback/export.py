@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as software
 from pathlib import Path
@@ -29,7 +30,7 @@ from services.feedback.adapters.dataset_rows import PostgresReviewed
 from services.feedback.adapters.dataset_versions import PostgresVersions
 from services.feedback.adapters.presidio import PresidioRecogniser, kept_words
 from services.feedback.dataset_card import card, manifest
-from services.feedback.datasets import SILENT, ExportWish
+from services.feedback.datasets import MANIFEST, SILENT, Export, ExportWish
 from services.feedback.exporting import Plan, Tally, export, without_persons
 from services.feedback.pairs import KINDS, Row, Wish
 from shared.delivery import Invalid, Unavailable
@@ -94,74 +95,79 @@ def executor(workers: int, kept: Sequence[str]) -> Executor:
     return ProcessPoolExecutor(workers, fresh, initializer=_load, initargs=(kept,))
 
 
-async def make(
-    config: Settings,
-    wish: ExportWish,
-    mailboxes: list[str] | None,
-    workers: int,
-    folder: Path,
-    versions: PostgresVersions,
-    rows: PostgresReviewed,
-    report: Reporter,
-) -> dict[str, Any]:
-    """Write a version into ``folder`` and store it; its manifest."""
-    settings, objects = config.datasets, S3Objects(config.objects)
-    await objects.ready()
-    kept = kept_words(settings.kept)
-    plan = Plan(
-        Wish(frozenset(wish.kinds), wish.include_extractive),
-        settings.seed,
-        settings.validation,
-        settings.test,
-        PresidioRecogniser(kept).fingerprint,
-    )
-    parent, number = await versions.parent(mailboxes, settings.seed), await versions.next_version()
-    report.total = await rows.count()
-    with tempfile.TemporaryDirectory(prefix="sourcier-parent-") as before:
-        report.stage = "reading"
-        known = await _fetched(objects, parent, Path(before)) if parent else None
-        tally = await _written(plan, workers, kept, folder, rows, ParentFolder(known), report)
-    if not sum(tally.rows.values()):
-        raise Fruitless(_empty(tally))
-    made = manifest(
-        number, datetime.now(UTC), plan, tally, (), mailboxes, parent, software("sourcier")
-    )
-    (folder / "README.md").write_text(card(made), encoding="utf-8")
-    made["files"] = described(folder)
-    (folder / "manifest.json").write_text(
-        json.dumps(made, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
-    )
-    report.stage = "storing"
-    for path in [*(file["path"] for file in made["files"]), "manifest.json"]:
-        await objects.put_file(f"{prefix(number)}{path}", folder / path)
-    return made
+@dataclass(frozen=True)
+class Job:
+    """A version to be made: of what, from where, told to whom."""
+
+    config: Settings
+    wish: ExportWish
+    mailboxes: list[str] | None
+    workers: int
+    versions: PostgresVersions
+    rows: PostgresReviewed
+    report: Reporter
+
+    async def make(self, folder: Path) -> dict[str, Any]:
+        """Write the version into ``folder`` and store it; its manifest."""
+        objects = _objects(self.config)
+        await objects.ready()
+        plan, number = self._plan(), await self.versions.next_version()
+        parent = await self.versions.parent(self.mailboxes, plan.seed)
+        self.report.total = await self.rows.count()
+        self.report.stage = "reading"
+        with tempfile.TemporaryDirectory(prefix="sourcier-parent-") as before:
+            known = await _fetched(objects, parent, Path(before)) if parent else None
+            tally = await self._written(plan, folder, ParentFolder(known))
+        if not sum(tally.rows.values()):
+            raise Fruitless(_empty(tally))
+        made = manifest(
+            number, datetime.now(UTC), plan, tally, (), self.mailboxes, parent, software("sourcier")
+        )
+        (folder / "README.md").write_text(card(made), encoding="utf-8")
+        made["files"] = described(folder)
+        (folder / MANIFEST).write_text(
+            json.dumps(made, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+        self.report.stage = "storing"
+        for path in [*(file["path"] for file in made["files"]), MANIFEST]:
+            await objects.put_file(f"{prefix(number)}{path}", folder / path)
+        return made
+
+    def _plan(self) -> Plan:
+        settings = self.config.datasets
+        return Plan(
+            Wish(frozenset(self.wish.kinds), self.wish.include_extractive),
+            settings.seed,
+            settings.validation,
+            settings.test,
+            PresidioRecogniser(kept_words(settings.kept)).fingerprint,
+        )
+
+    async def _written(self, plan: Plan, folder: Path, parent: ParentFolder) -> Tally:
+        output = DatasetFolder(folder, plan.wish.kinds)
+        loop = asyncio.get_running_loop()
+        with executor(self.workers, kept_words(self.config.datasets.kept)) as pool:
+
+            def replace(rows: Sequence[Row]) -> Awaitable[list[dict[str, Any]]]:
+                return loop.run_in_executor(pool, _without, rows)
+
+            told = self.report.told
+            try:
+                return await export(self.rows, parent, output, replace, plan, told, self.workers)
+            finally:
+                output.close()
+
+
+def _objects(config: Settings) -> ObjectStore:
+    try:
+        return S3Objects(config.objects)
+    except ValueError as error:  # no key for it
+        raise Misconfigured(str(error)) from error
 
 
 def prefix(number: int) -> str:
     """Where the objects of a version begin."""
     return f"datasets/v{number}/"
-
-
-async def _written(
-    plan: Plan,
-    workers: int,
-    kept: Sequence[str],
-    folder: Path,
-    rows: PostgresReviewed,
-    parent: ParentFolder,
-    report: Reporter,
-) -> Tally:
-    output = DatasetFolder(folder, plan.wish.kinds)
-    loop = asyncio.get_running_loop()
-    with executor(workers, kept) as pool:
-
-        def replace(rows: Sequence[Row]) -> Awaitable[list[dict[str, Any]]]:
-            return loop.run_in_executor(pool, _without, rows)
-
-        try:
-            return await export(rows, parent, output, replace, plan, report.told, ahead=workers)
-        finally:
-            output.close()
 
 
 async def _fetched(objects: ObjectStore, parent: dict[str, Any], folder: Path) -> Path:
@@ -186,30 +192,21 @@ def _empty(tally: Tally) -> str:
 async def run(options: argparse.Namespace) -> int:
     """The program; its exit status."""
     config = load()
-    wish = ExportWish(
-        kinds=KINDS if "all" in options.kinds else tuple(dict.fromkeys(options.kinds)),
-        include_extractive=options.include_extractive,
-    )
-    mailboxes = sorted(options.mailbox) or None
-    viewer = SYSTEM.model_copy(
-        update={
-            "account": options.account,
-            "mailboxes": frozenset(mailboxes) if mailboxes else None,
-        }
-    )
     pool = await open_pool(config.postgres, "export")
-    versions, export_id = PostgresVersions(pool), options.export_id or uuid4()
+    versions = PostgresVersions(pool)
+    export_id = options.export_id or uuid4()
     try:
-        if not options.export_id and not await versions.begin(viewer, wish, export_id, SILENT):
+        if not options.export_id and not await _begin(versions, options, export_id):
             return _failure("another export is being made: wait until it has ended")
+        account, mailboxes, wish = await versions.begun(export_id)
         report = Reporter(versions, export_id)
-        with tempfile.TemporaryDirectory(prefix="sourcier-export-") as made_in:
-            folder = Path(made_in)
-            workers = options.workers or config.datasets.workers
-            rows = PostgresReviewed(pool, mailboxes)
+        workers = options.workers or config.datasets.workers
+        rows = PostgresReviewed(pool, mailboxes)
+        job = Job(config, wish, mailboxes, workers, versions, rows, report)
+        with tempfile.TemporaryDirectory(prefix="sourcier-export-") as folder:
             async with report.signs():
-                made = await make(config, wish, mailboxes, workers, folder, versions, rows, report)
-            await versions.finish(export_id, options.account, prefix(made["version"]), made)
+                made = await job.make(Path(folder))
+            await versions.finish(export_id, account, prefix(made["version"]), made)
             if options.out:
                 shutil.copytree(folder, options.out, dirs_exist_ok=True)
         print(json.dumps({"version": made["version"], "rows": made["rows"]}))  # noqa: T201 - its result
@@ -222,6 +219,20 @@ async def run(options: argparse.Namespace) -> int:
         await pool.close()
 
 
+async def _begin(
+    versions: PostgresVersions, options: argparse.Namespace, export_id: UUID
+) -> Export | None:
+    """Note an export that nobody has noted yet."""
+    boxes = frozenset(options.mailbox) or None
+    viewer = SYSTEM.model_copy(update={"account": options.account, "mailboxes": boxes})
+    every = not options.kinds or "all" in options.kinds
+    wish = ExportWish(
+        kinds=KINDS if every else tuple(dict.fromkeys(options.kinds)),
+        include_extractive=options.include_extractive,
+    )
+    return await versions.begin(viewer, wish, export_id, SILENT)
+
+
 def _failure(why: str) -> int:
     print(f"export: {why}", file=sys.stderr)  # noqa: T201 - what went wrong
     return 1
@@ -229,7 +240,7 @@ def _failure(why: str) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.feedback.export", description=__doc__)
-    parser.add_argument("kinds", nargs="+", choices=[*KINDS, "all"])
+    parser.add_argument("kinds", nargs="*", default="all", choices=[*KINDS, "all"])
     parser.add_argument(
         "--include-extractive", action="store_true", help="pairs of drafts that no model wrote, too"
     )
@@ -239,7 +250,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, help="processes that look for personal data")
     parser.add_argument("--account", default="operator", help="who asked")
-    parser.add_argument("--export-id", type=UUID, help="of an export that has begun")
+    parser.add_argument("--export-id", type=UUID, help="of one that has begun: it is known what")
     return parser.parse_args()
 
 

@@ -32,14 +32,17 @@ REASONS = {
 }
 
 
+Wanted = Annotated[
+    Literal["dpo", "sft", "retrieval", "all"],
+    typer.Argument(
+        help="dpo: preference pairs. sft: approved replies. retrieval: triplets of question, "
+        "right and wrong passage. all: the three."
+    ),
+]
+
+
 def export(
-    kind: Annotated[
-        Literal["dpo", "sft", "retrieval", "all"],
-        typer.Argument(
-            help="dpo: preference pairs. sft: approved replies. retrieval: triplets of question, "
-            "right and wrong passage. all: the three."
-        ),
-    ],
+    kind: Wanted,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files. Default: datasets/vN.")
     ] = None,
@@ -71,13 +74,17 @@ def export(
     _download(where, version, manifest, folder, console)
     if as_json:
         typer.echo(written(manifest))
-        return
+    else:
+        _show(manifest, folder)
+
+
+def _show(manifest: dict[str, Any], folder: Path) -> None:
     rows = [
         [name, *(str(n) for n in sides.values()), str(sum(manifest["excluded"][name].values()))]
         for name, sides in manifest["rows"].items()
     ]
     columns = ["rows", "train#", "validation#", "test#", "left out#"]
-    Console().print(table(f"v{version} in {folder}", columns, rows))
+    Console().print(table(f"{manifest['name']} in {folder}", columns, rows))
 
 
 def _made(where: Where, kinds: list[str], extractive: bool, console: Console) -> int:

@@ -21,6 +21,7 @@ import uvicorn
 from deploy.local.process import free_ports
 from services.feedback.access import SYSTEM
 from services.feedback.adapters.dataset_versions import PostgresVersions
+from services.feedback.datasets import SILENT, ExportWish
 from shared import settings
 from shared.cli.exporting import _why
 from shared.objects import S3Objects
@@ -222,9 +223,19 @@ def test_a_wrong_kept_list_is_told_in_words(exporter: Exporter, tmp_path: Path) 
     assert "holds 3 in place of a word" in done.stderr
 
 
-async def test_one_export_at_a_time(exporter: Exporter) -> None:
-    from services.feedback.datasets import SILENT, ExportWish
+async def test_an_account_without_mailboxes_exports_nothing(exporter: Exporter) -> None:
+    pool = await open_pool(settings.Postgres(dsn=exporter.dsn, pool=2), "test")  # type: ignore[arg-type]  # pydantic takes a string
+    versions, none = PostgresVersions(pool), SYSTEM.model_copy(update={"mailboxes": frozenset()})
+    begun = await versions.begin(none, ExportWish(), uuid4(), SILENT)
+    assert begun is not None
+    assert (await versions.begun(begun.export_id))[1] == []
+    done = await asyncio.to_thread(exporter.run, "--export-id", str(begun.export_id))
+    assert "empty mails=0" in done.stderr
+    assert (await versions.export(SYSTEM, begun.export_id)).why == "empty mails=0"  # type: ignore[union-attr]
+    await pool.close()
 
+
+async def test_one_export_at_a_time(exporter: Exporter) -> None:
     pool = await open_pool(settings.Postgres(dsn=exporter.dsn, pool=2), "test")  # type: ignore[arg-type]  # pydantic takes a string
     versions = PostgresVersions(pool)
     begun = await versions.begin(SYSTEM, ExportWish(), uuid4(), SILENT)

@@ -12,6 +12,7 @@ import asyncpg
 
 from services.feedback.access import Viewer
 from services.feedback.datasets import Counts, Export, ExportWish, Version
+from shared.delivery import Invalid
 from shared.postgres import Pool, transaction
 
 _ONE_AT_A_TIME = 7_215_003
@@ -112,6 +113,17 @@ class PostgresVersions:
             decisions = await db.fetch(_COUNTS, viewer.mailbox_list)
             mails = await db.fetchval(_MAILS, viewer.mailbox_list)
         return Counts(mails=mails, decisions={row["decision"]: row["n"] for row in decisions})
+
+    async def begun(self, export_id: UUID) -> tuple[str, list[str] | None, ExportWish]:
+        """By whom, of which mailboxes (None: all) and what, as `begin` noted it."""
+        async with transaction(self._pool) as db:
+            row = await db.fetchrow(
+                "select account, mailboxes, wish from feedback.exports where export_id = $1",
+                export_id,
+            )
+        if row is None:
+            raise Invalid(f"no export {export_id} has begun")
+        return row["account"], row["mailboxes"], ExportWish.model_validate_json(row["wish"])
 
     async def tell(self, export_id: UUID, stage: str, done: int, total: int) -> None:
         """Say how far an export is, and that its program lives."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from services.feedback.access import Viewer
 from services.feedback.datasets import Export
 
 
@@ -15,18 +14,10 @@ class ExportProcess:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[int]] = set()
 
-    async def __call__(self, viewer: Viewer, export: Export) -> None:
-        options = [*export.wish.kinds, "--export-id", str(export.export_id)]
-        options += ["--account", viewer.account]
-        if export.wish.include_extractive:
-            options.append("--include-extractive")
-        for mailbox in viewer.mailbox_list or ():
-            options += ["--mailbox", mailbox]
+    async def __call__(self, export: Export) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "services.feedback.export",
-            *options,
+            *("-m", "services.feedback.export", "--export-id", str(export.export_id)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )

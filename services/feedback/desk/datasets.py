@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.feedback.access import Viewer
-from services.feedback.dataset_api import datasets_of
 from services.feedback.datasets import Export, ExportWish
+from services.feedback.desk.dataset_api import datasets_of
 from services.feedback.desk.guards import DataScientist
 from services.feedback.desk.rendering import render
 from services.feedback.desk.words import marked
