@@ -130,6 +130,7 @@ def test_files_are_handed_in_and_a_broken_one_says_why(
     expect(recent).to_have_count(2, timeout=LONG)
     broken = recent.filter(has_text="abime.pdf")
     expect(broken).to_contain_text("Refusé", timeout=LONG)
+    expect(page.get_by_role("status")).to_contain_text("abime.pdf : Refusé")
     expect(broken).to_contain_text("endommagé")
     expect(recent.filter(has_text="isolation.md")).to_contain_text("En cours de lecture")
     shot(page, "upload")
@@ -190,7 +191,7 @@ def test_a_document_is_replaced_and_removed(
         files(("autre-nom.md", "# Règle nouvelle\n\nTaux : 40 %."))
     )
     page.get_by_role("button", name="Remplacer").click()
-    expect(page.locator("#document")).to_contain_text("La nouvelle version est déposée")
+    expect(page.get_by_role("alert")).to_contain_text("La nouvelle version est déposée")
     index(desk_server, document)
     expect(page.locator("#document .item").filter(has_text="remplacée")).to_have_count(
         1, timeout=LONG
@@ -207,7 +208,7 @@ def test_a_document_is_replaced_and_removed(
     expect(page.get_by_role("heading", level=1)).to_have_text("Retirer ce document ?")
     page.get_by_role("button", name="Retirer le document").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#document")).to_contain_text("Le document est retiré")
+    expect(page.get_by_role("alert")).to_contain_text("Le document est retiré")
     gone = httpx.get(f"{desk_server.url}{address}")
     assert gone.status_code == 410
     assert "Document retiré" in gone.text

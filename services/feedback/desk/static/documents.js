@@ -2,6 +2,23 @@
 // Without this script the form sends them all in one go.
 "use strict";
 
+// A list that is loaded again is no news: only a standing that has changed is said.
+document.addEventListener("DOMContentLoaded", () => {
+  const known = new Map();
+  const look = () => {
+    const told = [];
+    for (const each of document.querySelectorAll("[data-standing]")) {
+      const key = each.dataset.standing;
+      const text = each.textContent.trim().replace(/\s+/g, " ");
+      if (known.has(key) && known.get(key) !== text) told.push(`${each.dataset.name} : ${text}`);
+      known.set(key, text);
+    }
+    if (told.length) window.desk.announce(told.join(" ; "));
+  };
+  look();
+  document.body.addEventListener("htmx:afterSettle", look);
+});
+
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.getElementById("upload");
   if (!form) return;
