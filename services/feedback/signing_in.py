@@ -10,14 +10,13 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from pydantic import AwareDatetime
 
 from services.feedback.access import Audit, Viewer
 from services.feedback.accounts import Account, digest
-from shared.clock import Clock
 from shared.envelope import Frozen
 
 LINK_MINUTES = 15
@@ -110,7 +109,7 @@ class SigningIn:
         audit: Audit,
         see: Callable[[Account], Viewer],
         hours: float,
-        clock: Clock,
+        clock: Callable[[], datetime],
     ) -> None:
         self.login = login
         self._accounts = accounts
