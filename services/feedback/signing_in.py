@@ -124,8 +124,10 @@ class SigningIn:
         try:
             account = await self.login.finish(answer, browser)
         except Refused:
-            tried = answer.get("name", "")[:64] or "?"
-            await self._audit.record(tried, "login.refused", address=address)
+            # No unknown name: it may be a password, typed into the wrong field.
+            tried = await self._accounts.named(answer.get("name", ""))
+            who = tried.name if tried else "?"
+            await self._audit.record(who, "login.refused", address=address)
             raise
         now = self._clock()
         token = secrets.token_urlsafe(32)

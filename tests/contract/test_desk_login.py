@@ -102,7 +102,7 @@ async def test_a_refusal_does_not_tell_what_was_wrong(
         assert "sourcier_session" not in refused.headers.get("set-cookie", "")
         assert (await browser.get("/desk/account")).status_code == 303
     entry = (await told(database, "login.refused"))[-1]
-    assert entry["account"] == fields.get("name", "agent").replace("\x00", "")
+    assert entry["account"] == ("?" if "name" in fields else "agent")
     assert "192.0.2.7" in entry["detail"]
     assert "faux" not in entry["detail"]
 
@@ -363,6 +363,15 @@ async def test_an_outage_and_a_mistake_are_told_with_all_headers(
 
     await fails(Unavailable("PostgreSQL: secret"), 503)
     await fails(RuntimeError("secret"), 500)
+
+
+async def test_a_proxys_own_password_is_no_way_around_the_token(app: FastAPI) -> None:
+    async with client(app, **PAGE, Authorization="Basic YTpi") as browser:
+        fields = {"name": "agent", "password": PASSWORD}
+        assert (await browser.post("/login", data=fields)).status_code == 403
+        assert (await sign_in(browser, "agent")).status_code == 303
+        assert (await browser.get("/desk/account")).status_code == 200
+        assert (await browser.post("/logout")).status_code == 403
 
 
 async def test_static_files_and_sources_bear_no_cookie(app: FastAPI) -> None:

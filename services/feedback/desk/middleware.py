@@ -99,10 +99,9 @@ class Safety:
     async def _recognise(self, request: Request) -> None:
         state, signing = request.state, self._desk.signing
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme:
+        if scheme.lower() == "bearer":  # others are a proxy's, which browsers send by themselves
             state.caller = Caller("bearer", token.strip())
-            if scheme.lower() == "bearer":
-                state.viewer = await signing.by_bearer(token.strip())
+            state.viewer = await signing.by_bearer(token.strip())
             return
         state.csrf = token_of(self._cookies.browser(request))
         token = self._cookies.session(request)
