@@ -15,8 +15,8 @@ from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
 from services.feedback.desk.progress import Progress
 from services.feedback.editing import Editing
-from services.feedback.following import Live
 from services.feedback.figuring import Figuring
+from services.feedback.following import Live
 from services.feedback.library import Library
 from services.feedback.queueing import Queue
 from services.feedback.reading_documents import DocumentReading
