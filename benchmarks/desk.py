@@ -277,7 +277,7 @@ def export(ground: Ground, pairs: int, workers: int) -> dict[str, object]:
         "export MiB": round(max(sizes)),
         # What grows with the rows would show here.
         "export MiB by quarters": str(
-            [round(sizes[len(sizes) * n // 4 - 1]) for n in (1, 2, 3, 4)]
+            [round(sizes[max(0, len(sizes) * n // 4 - 2)]) for n in (1, 2, 3, 4)]
         ),
         "export pairs": pairs,
     }
