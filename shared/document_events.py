@@ -92,6 +92,7 @@ class DocumentRejectedData(InCollection):
     document_id: UUID
     name: str
     url: str | None = None
+    audience: Slug = "public"
     submitted: AwareDatetime
     code: str
     detail: str

@@ -218,6 +218,7 @@ def document_state(event: DocumentIndexed | DocumentRejected | DocumentRemoved) 
             collection=rejected.collection,
             name=rejected.name,
             url=rejected.url,
+            audience=rejected.audience,
             submitted=rejected.submitted,
             code=rejected.code,
             detail=rejected.detail,

@@ -254,6 +254,7 @@ class DocumentIntake:
             document_id=identity,
             name=submitted.name,
             url=submitted.url,
+            audience=submitted.audience,
             submitted=submitted.submitted,
             code=refusal.code,
             detail=refusal.reason_fr,

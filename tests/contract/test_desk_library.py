@@ -104,7 +104,7 @@ async def test_a_refused_version_leaves_the_one_in_force(pool: Pool) -> None:
     await put_state(pool, "rejected", later(5))
     row = await seen(pool)
     assert (row["status"], row["sha256"], row["code"]) == ("indexed", sha, "broken")
-    # The event of the refusal says "public" for want of knowing.
+    # Readers of what is in force are not those that the refused version was for.
     assert row["audience"] == "interne"
 
 
@@ -120,8 +120,13 @@ async def test_a_removal_shows_until_the_document_is_back(pool: Pool) -> None:
     assert (row["status"], row["removed"], row["code"]) == ("indexed", later(5), "")
 
 
-async def test_a_refusal_of_unknown_audience_is_for_nobody_in_particular(pool: Pool) -> None:
-    await put_state(pool, "rejected")
+async def test_a_refusal_is_for_those_that_the_document_was_for(pool: Pool) -> None:
+    await put_state(pool, "rejected", audience="interne")
+    assert (await seen(pool))["audience"] == "interne"
+
+
+async def test_a_removal_of_something_unknown_is_for_nobody_in_particular(pool: Pool) -> None:
+    await put_state(pool, "removed")
     assert (await seen(pool))["audience"] is None
 
 
