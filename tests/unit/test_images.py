@@ -93,7 +93,8 @@ def test_an_image_holds_what_its_command_runs_and_no_other_service(target: str) 
         assert importlib.util.find_spec(module[1])
         assert any(module[1].replace(".", "/").startswith(source) for source in sources)
     services = {s.split("/")[1] for s in sources if s.startswith("services/") and s[-1] == "/"}
-    assert services == {"operator": {"embed", "feedback"}, "model": {"generate"}}.get(target, {target})
+    known = {"operator": {"embed", "feedback"}, "model": {"generate"}}
+    assert services == known.get(target, {target})
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
