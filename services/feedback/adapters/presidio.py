@@ -56,24 +56,29 @@ class PresidioRecogniser:
             read = analyzer.nlp_engine.process_batch(texts, language=LANGUAGE, batch_size=BATCH)
             for text, known in read:
                 found = analyzer.analyze(text, LANGUAGE, nlp_artifacts=known)
-                results.append(self._kept.personal(text, _merged(text, found)))
+                results.append(self._kept.personal(text, _merged(found)))
         return results
 
     def certain(self, text: str) -> list[Found]:
         found = [r for each in _by_form() for r in each.analyze(text, each.supported_entities)]
-        return self._kept.personal(text, _merged(text, found))
+        return self._kept.personal(text, _merged(found))
 
     def keeps(self, text: str) -> bool:
         return self._kept.holds(text)
 
 
-def _merged(text: str, found: Iterable[Any]) -> list[patterns.Span]:
-    """Spans that do not overlap: the longer one of two, then the earlier."""
+def _merged(found: Iterable[Any]) -> list[patterns.Span]:
+    """Spans that do not overlap: what has a form before names, then the longer of two.
+
+    A name that runs into a telephone number ends before it.
+    """
     spans: list[patterns.Span] = []
-    for each in sorted(found, key=lambda r: (r.start - r.end, r.start)):
-        if all(each.end <= s.start or s.end <= each.start for s in spans):
-            entity = _NAMES[each.entity_type]
-            spans.append(patterns.Span(entity, each.start, each.end))
+    for each in sorted(found, key=lambda r: (r.entity_type == "PERSON", r.start - r.end, r.start)):
+        entity = _NAMES[each.entity_type]
+        formed = [s.start for s in spans if s.entity != "PERSONNE" and s.start > each.start]
+        end = min([each.end, *formed]) if entity == "PERSONNE" else each.end
+        if all(end <= s.start or s.end <= each.start for s in spans):
+            spans.append(patterns.Span(entity, each.start, end))
     return sorted(spans, key=lambda span: span.start)
 
 
