@@ -25,6 +25,7 @@ from services.feedback.openapi import described
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.events import DraftReady
+from shared.identity import stable_id
 from shared.postgres import open_pool
 from shared.queries import SearchAnswer, SearchQuery
 from tests import samples
@@ -34,6 +35,8 @@ TABLES = "mails, drafts, passages, documents, reviews, outbox, replies, unmatche
 DRAFT = f"/v1/drafts/{samples.DRAFT}"
 COLLEAGUE = AGENT.model_copy(update={"account": "béa", "name": "Béa", "pseudonym": "p-béa"})
 FOUND = samples.PASSAGE.model_copy(update={"passage_id": uuid4(), "document_id": uuid4()})
+UNKNOWN = stable_id("unknown")
+"""Of nothing; the same on every worker that collects these tests."""
 ACCOUNTS = {"alix": AGENT, "bea": COLLEAGUE, "ailleurs": ELSEWHERE}
 
 
@@ -135,8 +138,8 @@ async def test_a_text_saved_meanwhile_is_not_overwritten(api: httpx.AsyncClient)
     [
         ("PUT", f"{DRAFT}/edit", {"text": "x" * 100_001, "revision": 0}, 422, "text"),
         ("PUT", f"{DRAFT}/edit", {"text": "x"}, 422, "revision"),
-        ("PUT", f"{DRAFT}/wrong-passages/{uuid4()}", None, 404, "passage"),
-        ("PUT", f"{DRAFT}/citations/{uuid4()}", {"question": "Qui ?"}, 404, "cherchez"),
+        ("PUT", f"{DRAFT}/wrong-passages/{UNKNOWN}", None, 404, "passage"),
+        ("PUT", f"{DRAFT}/citations/{UNKNOWN}", {"question": "Qui ?"}, 404, "cherchez"),
         ("GET", f"{DRAFT}/search", None, 422, "question"),
         ("POST", f"{DRAFT}/review", {"decision": "unused"}, 422, "decision"),
         (
@@ -146,8 +149,8 @@ async def test_a_text_saved_meanwhile_is_not_overwritten(api: httpx.AsyncClient)
             422,
             "missing-information",
         ),
-        ("GET", f"/v1/replies/{uuid4()}", None, 404, "réponse"),
-        ("POST", f"/v1/mails/{uuid4()}/reply", {"state": "failed"}, 404, "e-mail"),
+        ("GET", f"/v1/replies/{UNKNOWN}", None, 404, "réponse"),
+        ("POST", f"/v1/mails/{UNKNOWN}/reply", {"state": "failed"}, 404, "e-mail"),
         (
             "POST",
             f"/v1/mails/{samples.MAIL.mail_id}/reply",
