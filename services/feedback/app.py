@@ -21,7 +21,6 @@ from services.feedback.adapters.replies import PostgresReplies
 from services.feedback.adapters.signing import embedded
 from services.feedback.answering import Answering
 from services.feedback.api import build_api
-from services.feedback.datasets import Datasets
 from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.progress import Progress
@@ -33,6 +32,7 @@ from services.feedback.outbox import Relay
 from services.feedback.reading_documents import DocumentReading
 from services.feedback.reading_mails import MailReading
 from services.feedback.service import FeedbackService
+from services.feedback.training.versions import Datasets
 from shared.bus import Bus
 from shared.clock import utcnow
 from shared.objects import S3Objects

@@ -29,10 +29,10 @@ from services.feedback.adapters.dataset_files import DatasetFolder, ParentFolder
 from services.feedback.adapters.dataset_rows import PostgresReviewed
 from services.feedback.adapters.dataset_versions import PostgresVersions
 from services.feedback.adapters.presidio import PresidioRecogniser, kept_words
-from services.feedback.dataset_card import card, manifest
-from services.feedback.datasets import MANIFEST, SILENT, Export, ExportWish
-from services.feedback.exporting import Plan, Tally, export, without_persons
-from services.feedback.pairs import KINDS, Row, Wish
+from services.feedback.training.card import card, manifest
+from services.feedback.training.exporting import Plan, Tally, export, without_persons
+from services.feedback.training.pairs import KINDS, Row, Wish
+from services.feedback.training.versions import MANIFEST, SILENT, Export, ExportWish
 from shared.delivery import Invalid, Unavailable
 from shared.objects import ObjectStore, S3Objects
 from shared.postgres import open_pool

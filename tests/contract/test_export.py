@@ -21,7 +21,7 @@ import uvicorn
 from deploy.local.process import free_ports
 from services.feedback.access import SYSTEM
 from services.feedback.adapters.dataset_versions import PostgresVersions
-from services.feedback.datasets import SILENT, ExportWish
+from services.feedback.training.versions import SILENT, ExportWish
 from shared import settings
 from shared.cli.exporting import _why
 from shared.objects import S3Objects

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 from services.feedback.access import SYSTEM
 from services.feedback.adapters.dataset_files import DatasetFolder, ParentFolder, described
 from services.feedback.adapters.postgres import PostgresDrafts
-from services.feedback.dataset_card import card, manifest
-from services.feedback.exporting import Plan, export
-from services.feedback.pairs import Row, Wish
 from services.feedback.records import ReviewWish, StoredDraft, StoredReview
 from services.feedback.service import FeedbackService
+from services.feedback.training.card import card, manifest
+from services.feedback.training.exporting import Plan, export
+from services.feedback.training.pairs import Row, Wish
 from services.generate.citations import numbers, sources
 from services.generate.rendering import render
 from services.generate.wording import closing, greeting

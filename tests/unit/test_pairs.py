@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.feedback.pairs import KINDS, Excluded, Row, Wish, rows_of
-from services.feedback.prompting import prose_prompt
-from services.feedback.prose import body, renumbered, same
 from services.feedback.records import StoredDraft
+from services.feedback.training.pairs import KINDS, Excluded, Row, Wish, rows_of
+from services.feedback.training.prompting import prose_prompt
+from services.feedback.training.prose import body, renumbered, same
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.citations import sources
 from services.generate.prompting import of_passages, of_sentences

@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from services.feedback.adapters.presidio import PresidioRecogniser, kept_words
-from services.feedback.personal import valid_nir
-from services.feedback.pseudonyms import Found, Pseudonyms, people_of, replaced_in, texts_in
+from services.feedback.training.personal import valid_nir
+from services.feedback.training.pseudonyms import (
+    Found,
+    Pseudonyms,
+    people_of,
+    replaced_in,
+    texts_in,
+)
 from shared.records import Address
 from shared.settings import Misconfigured
 from tests.fakes.drafting import mail

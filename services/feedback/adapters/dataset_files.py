@@ -13,9 +13,9 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.feedback.dataset_schema import schema
-from services.feedback.pairs import Excluded, Kind
-from services.feedback.splitting import SPLITS, Split
+from services.feedback.training.columns import schema
+from services.feedback.training.pairs import Excluded, Kind
+from services.feedback.training.splitting import SPLITS, Split
 
 PIECE = 128
 """Rows of a row group: some MB."""

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from services.feedback.access import Viewer
-from services.feedback.datasets import Counts, Export, ExportWish, Version
+from services.feedback.training.versions import Counts, Export, ExportWish, Version
 from shared.delivery import Invalid
 from shared.postgres import Pool, transaction
 

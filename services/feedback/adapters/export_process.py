@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from services.feedback.datasets import Export
+from services.feedback.training.versions import Export
 
 
 class ExportProcess:

@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from services.feedback import personal as patterns
-from services.feedback.pseudonyms import VERSION, Entity, Found
+from services.feedback.training import personal as patterns
+from services.feedback.training.pseudonyms import VERSION, Entity, Found
 from shared.identity import short_hash
 from shared.settings import Misconfigured
 
@@ -140,13 +140,15 @@ def _analyzer() -> Any:
 @cache
 def _given() -> tuple[str, ...]:
     """The given names that this package knows."""
-    text = (files("services.feedback") / "given_names.toml").read_text(encoding="utf-8")
+    text = (files("services.feedback.training") / "given_names.toml").read_text(encoding="utf-8")
     return tuple(tomllib.loads(text)["names"].split())
 
 
 def kept_words(own: Path | None) -> list[str]:
     """The kept list of this package and of the file ``own``; raises Misconfigured."""
-    ours = tomllib.loads((files("services.feedback") / "kept.toml").read_text(encoding="utf-8"))
+    ours = tomllib.loads(
+        (files("services.feedback.training") / "kept.toml").read_text(encoding="utf-8")
+    )
     try:
         theirs = tomllib.loads(own.read_text(encoding="utf-8")) if own else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import StreamingResponse
 
-from services.feedback.datasets import Datasets, Export, ExportWish, Version
 from services.feedback.desk.guards import DataScientist
 from services.feedback.desk.parts import desk_of
 from services.feedback.review_api import REFUSALS
+from services.feedback.training.versions import Datasets, Export, ExportWish, Version
 
 router = APIRouter(prefix="/v1/datasets", responses=REFUSALS, tags=["datasets"])
 Number = Annotated[int, Path(ge=1, le=1_000_000, description="The n of version vN.")]

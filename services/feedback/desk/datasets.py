@@ -9,16 +9,16 @@ from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.feedback.access import Viewer
-from services.feedback.datasets import Export, ExportWish
 from services.feedback.desk.dataset_api import datasets_of
 from services.feedback.desk.guards import DataScientist
 from services.feedback.desk.rendering import render
 from services.feedback.desk.words import marked
 from services.feedback.differing import differences
-from services.feedback.pairs import KINDS, Kind
-from services.feedback.pseudonyms import Entity
 from services.feedback.reviewing import Conflict
-from services.feedback.splitting import SPLITS
+from services.feedback.training.pairs import KINDS, Kind
+from services.feedback.training.pseudonyms import Entity
+from services.feedback.training.splitting import SPLITS
+from services.feedback.training.versions import Export, ExportWish
 
 router = APIRouter()
 TELLS: dict[Kind, tuple[str, str]] = {

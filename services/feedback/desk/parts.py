@@ -10,7 +10,6 @@ from fastapi import Request
 from services.feedback.access import Audit
 from services.feedback.answering import Answering
 from services.feedback.auditing import AuditLog
-from services.feedback.datasets import Datasets
 from services.feedback.desk.cookies import Cookies, is_secure
 from services.feedback.desk.limiting import Limits
 from services.feedback.desk.progress import Progress
@@ -23,6 +22,7 @@ from services.feedback.reading_documents import DocumentReading
 from services.feedback.reading_mails import MailReading
 from services.feedback.service import FeedbackService
 from services.feedback.signing_in import SigningIn
+from services.feedback.training.versions import Datasets
 from shared.settings import Settings
 
 

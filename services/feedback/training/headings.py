@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from rapidfuzz import fuzz
 
-from services.feedback.prompt_words import Words
+from services.feedback.training.prompt_words import Words
 
 _ABOUT = re.compile(
     r"(?:Concernant votre|Regarding your) (?:question [«“] ?(?P<quoted>.+?) ?[»”]|(?P<rank>\w+)"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.feedback.exporting import Plan, Tally
-from services.feedback.pairs import KINDS
-from services.feedback.splitting import SPLITS
+from services.feedback.training.exporting import Plan, Tally
+from services.feedback.training.pairs import KINDS
+from services.feedback.training.splitting import SPLITS
 
 REASONS = {
     "same-body": "what was sent and what the model wrote differ in nothing, or only in greeting,"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.feedback.pseudonyms import Entity, Found
+from services.feedback.training.pseudonyms import Entity, Found
 
 VERSION = "1"
 """Raise with any change here."""

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from pydantic import AwareDatetime, Field
 
 from services.feedback.access import Audit, Viewer
-from services.feedback.pairs import KINDS, Kind
 from services.feedback.reviewing import Conflict, NotFound
+from services.feedback.training.pairs import KINDS, Kind
 from shared.envelope import Frozen
 from shared.objects import ObjectStore
 

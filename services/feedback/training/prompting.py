@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.feedback.prompt_words import WORDS, Words
+from services.feedback.training.prompt_words import WORDS, Words
 from shared.records import MailBlock, Message, Passage
 
 _SECTION = re.compile(r'<passage (?:numéro|number)="(\d+)"[^\n]*>\n(.*?)\n</passage>', re.DOTALL)

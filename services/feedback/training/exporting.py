@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.feedback.pairs import Excluded, Kind, Row, Wish, rows_of
-from services.feedback.pseudonyms import Entity, Pseudonyms, Recogniser, replaced_in
 from services.feedback.records import StoredDraft
-from services.feedback.splitting import Split, split_of
+from services.feedback.training.pairs import Excluded, Kind, Row, Wish, rows_of
+from services.feedback.training.pseudonyms import Entity, Pseudonyms, Recogniser, replaced_in
+from services.feedback.training.splitting import Split, split_of
 from shared.identity import short_hash
 
 BATCH = 32

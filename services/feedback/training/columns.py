@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from services.feedback.pairs import Kind
+from services.feedback.training.pairs import Kind
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _TEXTS: dict[Kind, list[tuple[str, pa.DataType]]] = {

@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from services.feedback.citing import sources_of
-from services.feedback.headings import with_headings
-from services.feedback.prompt_words import WORDS
-from services.feedback.prompting import Prompt, prose_prompt
-from services.feedback.prose import body, renumbered, same
-from services.feedback.pseudonyms import Found, people_of, texts_in
 from services.feedback.records import StoredDraft, StoredReview
-from services.feedback.triplets import triplets_of
+from services.feedback.training.headings import with_headings
+from services.feedback.training.prompt_words import WORDS
+from services.feedback.training.prompting import Prompt, prose_prompt
+from services.feedback.training.prose import body, renumbered, same
+from services.feedback.training.pseudonyms import Found, people_of, texts_in
+from services.feedback.training.triplets import triplets_of
 from shared.identity import stable_id
 
 Kind = Literal["dpo", "sft", "retrieval"]

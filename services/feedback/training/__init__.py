@@ -1,0 +1,1 @@
+"""From what agents decided to datasets: rows, pseudonyms, files, versions."""
