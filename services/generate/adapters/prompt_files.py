@@ -41,6 +41,7 @@ class PromptFiles:
             loader=DictLoader(sources),
             undefined=StrictUndefined,
             trim_blocks=True,
+            keep_trailing_newline=True,  # an included file ends its own last line
             autoescape=False,  # noqa: S701 - no HTML is made here
         )
         self.form = form
