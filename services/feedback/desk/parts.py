@@ -28,7 +28,7 @@ from shared.settings import Settings
 
 @dataclass(kw_only=True)
 class Desk:
-    """The use cases behind the pages; each page's helper adds its own."""
+    """The use cases behind the pages."""
 
     config: Settings
     signing: SigningIn
