@@ -9,7 +9,15 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from services.feedback.access import Role, Viewer
 from shared.envelope import Frozen, Sha256, Slug
@@ -33,7 +41,8 @@ class Unfit(Exception):
 class Account(Frozen):
     """Who somebody is and what they may, whichever login says so.
 
-    ``mailboxes`` None means every one. Sessions opened before ``since`` are void: it moves when
+    ``mailboxes`` None means every one, as an admin's always are: who makes links for any account
+    could enter as one that has them. Sessions opened before ``since`` are void: it moves when
     the password changes.
     """
 
@@ -43,6 +52,13 @@ class Account(Frozen):
     mailboxes: frozenset[Slug] | None
     pseudonym: str = Field(min_length=4, max_length=64)
     since: AwareDatetime
+
+    @field_validator("mailboxes")
+    @classmethod
+    def _every_one_for_an_admin(
+        cls, named: frozenset[Slug] | None, known: ValidationInfo
+    ) -> frozenset[Slug] | None:
+        return None if "admin" in known.data.get("roles", ()) else named
 
 
 class ApiToken(Frozen):

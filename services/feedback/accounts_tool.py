@@ -54,12 +54,11 @@ def add(accounts: Accounts, asked: Asked) -> str:
         )
     if asked.name in RESERVED:
         raise Unfit(f"the name {asked.name!r} is the program's own: take another")
-    admin = "admin" in (asked.role or ())
     accounts[asked.name] = _checked(
         name=asked.name,
         display=asked.display or asked.name,
         roles=asked.role or (),
-        mailboxes=None if asked.every_mailbox or admin else (asked.mailbox or ()),
+        mailboxes=None if asked.every_mailbox else (asked.mailbox or ()),
         pseudonym=new_pseudonym(),
         since=utcnow(),
         password=None if asked.no_password else _password(asked.name),
@@ -78,7 +77,12 @@ def change(accounts: Accounts, asked: Asked) -> str:
     if asked.every_mailbox or asked.mailbox is not None:
         changes["mailboxes"] = None if asked.every_mailbox else asked.mailbox
     known = _known(accounts, asked.name)
-    accounts[asked.name] = _checked(**{**dict(known), **changes})
+    accounts[asked.name] = changed = _checked(**{**dict(known), **changes})
+    if "admin" in known.roles - changed.roles and "mailboxes" not in changes:
+        raise Unfit(
+            f"{asked.name!r} has every mailbox as an admin: say which it keeps, by --mailbox or"
+            " --every-mailbox"
+        )
     return f"account {asked.name}: {_may(accounts[asked.name])}"
 
 

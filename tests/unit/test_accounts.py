@@ -111,6 +111,14 @@ def test_audiences_follow_the_mailboxes() -> None:
     assert (viewer.audience_list, viewer.mailbox_list) == ([], ["gone"])
 
 
+def test_an_admin_has_every_mailbox_whatever_the_file_says() -> None:
+    text = written([JEANNE]).replace('["agent", "curator"]', '["admin", "agent"]')
+    admin = parse(text)["jeanne"]
+    assert 'mailboxes = ["default"]' in text
+    assert admin.mailboxes is None
+    assert viewer_of(admin, {"default": ("public",)}).audiences is None
+
+
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "accounts.toml"
     file.write_text(written([JEANNE]))
@@ -180,6 +188,10 @@ def test_an_account_from_its_making_to_its_end(
     assert (first.password or "").startswith("$argon2id$")
     assert "agrafe" not in file.read_text()
     assert "change" in run("add", "jeanne")[1]
+    assert "mailboxes: all" in run("change", "jeanne", "--role", "admin")[1]
+    assert read(file)["jeanne"].mailboxes is None
+    assert "which it keeps" in run("change", "jeanne", "--role", "agent")[1]
+    assert read(file)["jeanne"].roles == {"admin"}, "a refusal changes nothing"
     assert run("change", "jeanne", "--role", "data", "--every-mailbox")[0] == 0
     changed = read(file)["jeanne"]
     assert (changed.roles, changed.mailboxes) == ({"data"}, None)
