@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from services.feedback import review_api
 from services.feedback.desk import dataset_api
-from services.feedback.desk.guards import Admin, Agent, NotAllowed, SignedIn, SignInFirst
+from services.feedback.desk.guards import Admin, Agent, Looker, NotAllowed, Reader, SignInFirst
 from services.feedback.desk.middleware import Safety
 from services.feedback.desk.parts import Desk, desk_of
 from services.feedback.desk.problems import answer, sign_in_first
@@ -111,14 +111,14 @@ async def get_mail(request: Request, viewer: Agent, mail_id: UUID) -> MailOutcom
 
 @router.get("/v1/documents")
 async def list_documents(
-    request: Request, viewer: SignedIn, limit: Limit = 100
+    request: Request, viewer: Reader, limit: Limit = 100
 ) -> Sequence[DocumentState]:
     """The documents last heard of, newest first."""
     return await desk_of(request).feedback.list_documents(viewer, limit)
 
 
 @router.get("/v1/figures")
-async def figures(request: Request, viewer: SignedIn) -> Figures:
+async def figures(request: Request, viewer: Looker) -> Figures:
     """Counts of e-mails, drafts and documents by where they stand."""
     return await desk_of(request).feedback.figures(viewer)
 

@@ -66,6 +66,19 @@ async def test_list_show_outcome_figures_and_documents(api: httpx.AsyncClient) -
     assert document["title"] == samples.BLOCK.title
 
 
+async def test_roles_are_those_of_the_pages(store: MemoryDrafts) -> None:
+    service = FeedbackService(store, lambda: samples.AT, lambda: None)
+    may = {"agent": [200, 200], "curator": [200, 200], "data": [403, 200], "": [403, 403]}
+    for role, wanted in (may | {"admin": [200, 200]}).items():
+        viewer = AGENT.model_copy(update={"roles": frozenset({role} - {""})})
+        transport = httpx.ASGITransport(build_api(desk_for(service, viewer)))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://feedback", headers={"Authorization": "Bearer x"}
+        ) as api:
+            asked = [await api.get("/v1/documents"), await api.get("/v1/figures")]
+        assert [answer.status_code for answer in asked] == wanted, role
+
+
 async def test_a_review_may_be_sent_twice_but_not_changed(api: httpx.AsyncClient) -> None:
     url = f"/v1/drafts/{samples.DRAFT}/review"
     first = await api.post(url, json={"decision": "approved"})

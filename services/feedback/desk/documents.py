@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from services.feedback.access import Viewer
-from services.feedback.desk.guards import Curator, allowed
+from services.feedback.desk.guards import Curator, Reader
 from services.feedback.desk.parts import desk_of
 from services.feedback.desk.problems import answer
 from services.feedback.desk.queue import STATUSES
@@ -23,7 +23,6 @@ from services.feedback.reading_documents import Removed
 from services.feedback.reviewing import Unacceptable
 
 router = APIRouter()
-Reader = Annotated[Viewer, Depends(allowed("agent", "curator"))]
 PAGE = 50
 CITING = 50
 RECENT_HOURS = 24

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.feedback.access import Viewer
 from services.feedback.desk import figure_views as views
 from services.feedback.desk.figure_parts import HEADS, View, lasting, or_dash, percent
-from services.feedback.desk.guards import allowed
+from services.feedback.desk.guards import Looker
 from services.feedback.desk.parts import desk_of
 from services.feedback.desk.rendering import render
 from services.feedback.desk.words import many, marked, say
@@ -31,7 +31,6 @@ from services.feedback.figuring import (
 from services.feedback.reviewing import NotFound
 
 router = APIRouter()
-Looker = Annotated[Viewer, Depends(allowed("agent", "curator", "data"))]
 PERIODS = (
     (4, marked("4 dernières semaines")),
     (12, marked("12 dernières semaines")),

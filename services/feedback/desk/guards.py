@@ -50,6 +50,10 @@ GUARDS: dict[Callable[[Request], Viewer], tuple[Role, ...]] = {}
 """The roles that each guard asks for: tests find the guards of every route by it."""
 SignedIn = Annotated[Viewer, Depends(allowed())]
 Agent = Annotated[Viewer, Depends(allowed("agent"))]
+Reader = Annotated[Viewer, Depends(allowed("agent", "curator"))]
+"""Of documents."""
+Looker = Annotated[Viewer, Depends(allowed("agent", "curator", "data"))]
+"""At figures."""
 Curator = Annotated[Viewer, Depends(allowed("curator"))]
 DataScientist = Annotated[Viewer, Depends(allowed("data"))]
 Admin = Annotated[Viewer, Depends(allowed("admin"))]

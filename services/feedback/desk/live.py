@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sse_starlette import EventSourceResponse, JSONServerSentEvent, ServerSentEvent
 
 from services.feedback.access import Viewer
-from services.feedback.desk.guards import SignedIn
+from services.feedback.desk.guards import Reader
 from services.feedback.desk.parts import desk_of
 from services.feedback.following import Live
 
@@ -17,7 +17,7 @@ HEARTBEAT = 15
 
 
 @router.get("/desk/live")
-async def live(request: Request, viewer: SignedIn) -> EventSourceResponse:
+async def live(request: Request, viewer: Reader) -> EventSourceResponse:
     """The stream of changes (server-sent events) that the viewer may know of."""
     hub = desk_of(request).live
     if hub.full:
