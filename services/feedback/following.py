@@ -49,7 +49,9 @@ class Live:
         try:
             while not self._closed and clock() < until:
                 try:
-                    await asyncio.wait_for(page.woken.wait(), until - clock())
+                    # Not wait_for: outbox.py says why.
+                    async with asyncio.timeout_at(until):
+                        await page.woken.wait()
                 except TimeoutError:
                     return
                 for change in page.taken():

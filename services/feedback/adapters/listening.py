@@ -55,7 +55,9 @@ class PostgresChanges:
             self._heard(Change(kind="resync"))
             while not lost.is_set():
                 try:
-                    await asyncio.wait_for(lost.wait(), LOOK_EVERY)
+                    # Not wait_for: outbox.py says why.
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await lost.wait()
                 except TimeoutError:
                     await connection.execute("select")
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
