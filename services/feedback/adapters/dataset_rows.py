@@ -28,7 +28,7 @@ _TIMEOUT = 300.0
 
 
 class PostgresReviewed:
-    """What ``viewer_mailboxes`` (null: all) hold; one snapshot while a stream runs."""
+    """What ``mailboxes`` (None: all) hold; one snapshot while a stream runs."""
 
     def __init__(self, pool: Pool, mailboxes: list[str] | None) -> None:
         self._pool, self._mailboxes = pool, mailboxes

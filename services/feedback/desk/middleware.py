@@ -26,8 +26,8 @@ from shared.delivery import Unavailable
 log = structlog.get_logger()
 
 BODY_MOST = 2 * 1024 * 1024
-"""Bytes of a request, except to ``UPLOADS``, which count on their own."""
-UPLOADS = ("/desk/documents", "/v1/documents")
+"""Bytes of a request, except below ``UPLOADS``, which counts on its own."""
+UPLOADS = "/desk/documents"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'",

@@ -1,4 +1,4 @@
-"""Templates to pages: ``render`` gives each template its words, its viewer and its helpers.
+"""Templates to pages: ``render`` gives each template its words, its viewer and its functions.
 
 Macros read the language from a context variable, so they are imported without context.
 """
@@ -64,7 +64,7 @@ def render(request: Request, template: str, status_code: int = 200, **values: An
     """``template`` with ``values``, in the viewer's language.
 
     Templates also have ``viewer`` (None: nobody signed in), ``lang``, ``csrf``, ``here`` (path and
-    query of this page), and the helpers of this module and of ``words``.
+    query of this page), and the functions of this module and of ``words``.
     """
     state = request.state
     lang = getattr(state, "lang", "fr")

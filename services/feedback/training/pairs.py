@@ -32,7 +32,7 @@ Reason = Literal[
     "no-citation-edit",
     "no-counterpart",
 ]
-"""Why there is no row; dataset_card.py says it in words."""
+"""Why there is no row; card.py says it in words."""
 ANSWERED = ("approved", "edited", "unused")
 
 
