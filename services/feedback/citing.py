@@ -27,8 +27,10 @@ def unknown_marks(text: str, sources: Iterable[Source]) -> None:
     known = sorted(source.number for source in sources)
     unknown = sorted(marks(text) - set(known))
     if unknown:
+        one = len(unknown) == 1
+        what = "qui n'est pas une source" if one else "qui ne sont pas des sources"
         raise Unacceptable(
-            f"Le texte renvoie à {_named(unknown)}, qui n'est pas une source de ce brouillon"
+            f"Le texte renvoie à {_named(unknown)}, {what} de ce brouillon"
             f" (sources : {_named(known) or 'aucune'})."
         )
 
@@ -38,10 +40,10 @@ def removed_marks(text: str, sources: Iterable[Source], removed: Collection[UUID
     used = marks(text)
     gone = [s.number for s in sources if s.number in used and s.document_id in removed]
     if gone:
-        raise Unacceptable(
-            f"Le texte cite {_named(gone)}, dont le document a été retiré : ôtez cette citation ou"
-            " remplacez-la par une autre source."
-        )
+        one = "dont le document a été retiré : ôtez cette citation ou remplacez-la"
+        more = "dont les documents ont été retirés : ôtez ces citations ou remplacez-les"
+        what = one if len(gone) == 1 else more
+        raise Unacceptable(f"Le texte cite {_named(gone)}, {what} par une autre source.")
 
 
 def _named(numbers: Iterable[int]) -> str:

@@ -15,9 +15,10 @@ RESEMBLES = 0.5
 answers of an administration's FAQ between the same courtesies have .12 (99 of 100 at most .24); an
 answer of which half of the words were changed has .55."""
 _MARK = re.compile(r"\s?\[\d{1,3}(?:\s?,\s?\d{1,3})*\]")
-# The list of sources as replies carry it: a title alone on its line, then numbered lines.
+# The list of sources as replies carry it: a title alone on its line, then numbered lines. No two
+# runs of blanks that meet, and none that starts at every line break: time grows with the text.
 _REFERENCES = re.compile(
-    r"\n\s*(?:sources|références|references)\s?:?\s*\n\s*\[1?\d?\d\] .*\Z",
+    r"(?<=\n)[^\S\n]*(?:sources|références|references)[^\S\n]?:?[^\S\n]*\n\s*\[1?\d?\d\] .*\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _WORD = re.compile(r"\w+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,8 @@ from uuid import uuid4
 import pytest
 
 from services.feedback.access import Viewer
+from services.feedback.citing import unknown_marks
+from services.feedback.comparing import written
 from services.feedback.edits import Edit, Held, Kept, Lock, Overwritten, with_passage
 from services.feedback.records import ReviewWish, StoredDraft, stored
 from services.feedback.reviewing import Conflict, Decided, Unacceptable, decide
@@ -294,3 +297,23 @@ def test_a_newer_version_that_was_added_is_the_one_referred_to() -> None:
     assert (reference.number, reference.page) == (1, 9)
     assert reference.url is not None
     assert f"/{'f' * 16}?p=5-" in reference.url
+
+
+@pytest.mark.parametrize("title", ["", "Sources", "\nSources :"])
+def test_many_line_breaks_are_read_in_time(title: str) -> None:
+    started = time.perf_counter()
+    assert written(f"Bonjour.\n{title}" + "\n" * 100_000 + "Fin").startswith("Bonjour.")
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("title", ["Sources", "  Références :", "\n \nSOURCES :\n"])
+def test_a_list_of_sources_is_not_its_authors_text(title: str) -> None:
+    assert written(f"Oui [1].\n{title}\n  [1] Guide\n[2] Autre") == "Oui [1]."
+    assert written("Les sources\n[1] Guide") == "Les sources\n[1] Guide"
+
+
+def test_several_marks_are_named_in_the_plural() -> None:
+    with pytest.raises(Unacceptable, match=r"\[7\], qui n'est pas une source"):
+        unknown_marks("[7]", ())
+    with pytest.raises(Unacceptable, match=r"\[7\], \[8\], qui ne sont pas des sources"):
+        unknown_marks("[7, 8]", ())
