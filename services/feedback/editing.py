@@ -163,9 +163,12 @@ class Editing:
     async def drop_passage(self, viewer: Viewer, draft_id: UUID, passage_id: UUID) -> Edit:
         """Take back a passage that an agent added; its number is not given again."""
 
-        def change(_: StoredDraft, edit: Edit) -> Edit:
+        def change(draft: StoredDraft, edit: Edit) -> Edit:
             left = tuple(p for p in edit.added if p.passage_id != passage_id)
-            return edit.model_copy(update={"added": left})
+            # A review takes no word on a passage that its draft does not have.
+            known = {p.passage_id for p in (*draft.data.passages, *left)}
+            wrong = tuple(passage for passage in edit.wrong if passage in known)
+            return edit.model_copy(update={"added": left, "wrong": wrong})
 
         return await self._change(viewer, draft_id, change)
 
