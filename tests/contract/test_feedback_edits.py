@@ -14,6 +14,7 @@ import pytest
 
 from services.feedback.access import Viewer
 from services.feedback.adapters.edits import PostgresEdits
+from services.feedback.adapters.mail_reader import PostgresMails
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.editing import Edit, Editing, Held, Overwritten
 from services.feedback.errors import Conflict, NotFound, SearchDown, Unacceptable
@@ -21,7 +22,7 @@ from services.feedback.records import RegenerateWish, ReviewWish
 from services.feedback.service import FeedbackService
 from shared import settings
 from shared.delivery import Unavailable
-from shared.document_events import DocumentRemoved
+from shared.document_events import DocumentRejected, DocumentRemoved
 from shared.events import DraftReady, DraftRequested, MailAccepted
 from shared.postgres import Pool, open_pool
 from shared.queries import SearchAnswer, SearchQuery
@@ -194,6 +195,16 @@ async def test_passages_found_in_the_index_are_cited_by_its_own_text(world: Worl
     assert (dropped.added, dropped.text) == ((), "Un [1], deux [2].")
 
 
+async def test_a_draft_whose_wrong_passage_was_dropped_can_be_decided(world: World) -> None:
+    await world.editing.add_passage(ALIX, DRAFT, "Qui paie ?", FOUND.passage_id)
+    for passage in (FOUND.passage_id, samples.PASSAGE.passage_id):
+        await world.editing.mark_wrong(ALIX, DRAFT, passage, True)
+    edit = await world.editing.drop_passage(ALIX, DRAFT, FOUND.passage_id)
+    assert edit.wrong == (samples.PASSAGE.passage_id,)
+    review = await world.service.review(ALIX, DRAFT, ReviewWish(decision="rejected"))
+    assert review.review.wrong_passages == edit.wrong
+
+
 async def test_what_the_search_does_not_give_is_not_cited(world: World) -> None:
     world.index = ()
     with pytest.raises(NotFound, match="cherchez à nouveau"):
@@ -287,6 +298,24 @@ async def test_a_document_taken_away_leaves_what_an_agent_typed(world: World) ->
     await world.editing.add_passage(ALIX, DRAFT, "Qui paie ?", FOUND.passage_id)
     await world.editing.save(ALIX, DRAFT, "Deux [2].", 1)
     assert (await world.service.review(ALIX, DRAFT, ReviewWish(decision="edited"))).created
+
+
+async def test_a_refused_version_does_not_hide_a_removal(world: World) -> None:
+    (removed,) = (event for event in samples.events() if isinstance(event, DocumentRemoved))
+    refused = next(event for event in samples.events() if isinstance(event, DocumentRejected))
+    document = removed.data.document_id
+    changes = {"document_id": document, "submitted": removed.data.removed + timedelta(hours=1)}
+    data = refused.data.model_copy(update=changes)
+    await world.service.record_document(removed)
+    await world.service.record_document(refused.model_copy(update={"data": data}))
+    (ready,) = (event for event in samples.events() if isinstance(event, DraftReady))
+    again = uuid4()
+    data = ready.data.model_copy(update={"draft_id": again, "request_id": 1})
+    await world.service.record_draft(ready.model_copy(update={"data": data}))
+    opened = await world.editing.open(ALIX, again)
+    assert (opened.draft.status, opened.draft.ready is not None) == ("withdrawn", True)
+    assert "retiré" in opened.draft.status_detail
+    assert (await PostgresMails(world.pool).newest([document]))[document].state == "removed"
 
 
 async def test_a_draft_withdrawn_meanwhile_says_so(world: World) -> None:

@@ -590,6 +590,23 @@ async def test_an_event_that_cannot_be_decoded_does_not_block_the_others(
     await pool.close()
 
 
+async def test_events_said_long_ago_are_forgotten(postgres_dsn: str) -> None:
+    pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4), "test")
+    await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")
+    for days, refused in ((31, None), (29, None), (None, "past")):
+        await pool.execute(
+            "insert into feedback.outbox (event_id, type, event, said_at, refused)"
+            " values ($1, 'past', '{}', now() - make_interval(days => $2::int), $3)",
+            uuid4(),
+            days,
+            refused,
+        )
+    await PostgresDrafts(pool).relay(Said(), 10)
+    left = await pool.fetch("select position, refused from feedback.outbox order by position")
+    assert [row["refused"] for row in left] == [None, "past"]
+    await pool.close()
+
+
 async def test_one_relay_works_at_a_time(postgres_dsn: str) -> None:
     pool = await open_pool(settings.Postgres(dsn=postgres_dsn, pool=4), "test")
     await pool.execute(f"set search_path = feedback; truncate {TABLES} cascade")

@@ -28,12 +28,9 @@ on conflict (draft_id) do update set account = excluded.account, name = excluded
 where $6 or l.account = excluded.account or l.expires <= $4
 returning draft_id
 """
-_REMOVED = """
-select document_id from feedback.documents d
-where document_id = any($1::uuid[]) and removed is not null and not exists (
-    select from feedback.document_versions v
-    where v.document_id = d.document_id and v.submitted > d.removed)
-"""
+_REMOVED = f"""
+select document_id from feedback.documents d where document_id = any($1::uuid[]) and {sql.GONE}
+"""  # noqa: S608 - of our constants alone
 _PUT_EDIT = """
 insert into feedback.edits (draft_id, account, text, added, numbers, wrong, revision, updated)
 values ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7, $8)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.feedback.access import Viewer
+from services.feedback.adapters.sql import GONE
 from services.feedback.reading_mails import Exchanged, KeptMail, Newest, ReplyState, Sibling
 from shared.postgres import Pool, transaction
 from shared.records import Address, MailBlock
@@ -38,6 +39,10 @@ select draft_id, request_id, outcome, status, engine, created from feedback.draf
 where mail_id = $1 and ($2::text[] is null or mailbox = any($2))
 order by created desc, draft_id
 """
+NEWEST = f"""
+select document_id, case when {GONE} then 'removed' else state end as state, submitted, sha256
+from feedback.documents d where document_id = any($1::uuid[])
+"""  # noqa: S608 - of our constants alone
 NEXT = """
 select d.draft_id from feedback.drafts d left join feedback.locks l using (draft_id)
 where d.status = 'waiting' and ($1::text[] is null or d.mailbox = any($1)) and d.draft_id <> $3
@@ -84,11 +89,7 @@ class PostgresMails:
 
     async def newest(self, documents: Sequence[UUID]) -> dict[UUID, Newest]:
         async with transaction(self._pool) as db:
-            found = await db.fetch(
-                "select document_id, state, submitted, sha256 from feedback.documents"
-                " where document_id = any($1::uuid[])",
-                list(documents),
-            )
+            found = await db.fetch(NEWEST, list(documents))
         return {row["document_id"]: Newest(**dict(row)) for row in found}
 
     async def reply_state(self, viewer: Viewer, draft_id: UUID) -> ReplyState | None:

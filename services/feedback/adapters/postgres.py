@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +33,11 @@ from shared.records import MailBlock
 
 RELAY_LOCK = 7_163_001
 """Advisory lock of the one relay that works at a time."""
+SAID_DAYS = 30
+"""For which an event that was said is kept: longer than streams keep it by default, so that it can
+be looked at or said anew; not for ever, as it may hold a reply's text."""
+FORGOTTEN_MOST = 200
+"""Events that one turn of the relay forgets: it looks at no others, so that it stays short."""
 
 
 class PostgresDrafts:
@@ -216,6 +221,7 @@ class PostgresDrafts:
                     refused,
                 )
                 done += 1
+            await db.execute(sql.FORGET_SAID, FORGOTTEN_MOST, timedelta(days=SAID_DAYS))
         if down:
             raise down
         return done

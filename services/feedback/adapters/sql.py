@@ -81,18 +81,25 @@ update feedback.mails m set requests = 1 + greatest(m.requests,
     (select max(request_id) from feedback.drafts d where d.mail_id = m.mail_id))
 where mail_id = $1 returning requests
 """
-OVERTAKEN = """
+# Of a document `d`: it was taken away, and no version since was accepted. Its state may say
+# otherwise, when a version that came after the removal was refused.
+GONE = """
+d.removed is not null and not exists (
+    select from feedback.document_versions v
+    where v.document_id = d.document_id and v.submitted > d.removed)
+"""
+OVERTAKEN = f"""
 select case
     when exists (select from feedback.mails m where m.thread_id = $1 and m.accepted
                  and (m.received, m.mail_id) > ($3, $2)) then 'newer-mail'
-    when exists (select from feedback.documents where document_id = any($4::uuid[])
-                 and state = 'removed') then 'document-removed'
+    when exists (select from feedback.documents d where document_id = any($4::uuid[])
+                 and {GONE}) then 'document-removed'
     when exists (select from feedback.drafts where mail_id = $2
                  and status in ('approved', 'edited')) then 'other-approved'
     when exists (select from feedback.replies where mail_id = $2 and state = 'sent')
         then 'already-answered'
 end
-"""
+"""  # noqa: S608 - of our constants alone
 PUT_DOCUMENT = """
 insert into feedback.documents as o (document_id, state, collection, name, title, url, audience,
     submitted, sha256, chunks, code, detail)
@@ -110,6 +117,14 @@ returning state
 PUT_EVENT = """
 insert into feedback.outbox (event_id, type, event) values ($1, $2, $3)
 on conflict (event_id) do nothing
+"""
+# The oldest come first, so that no more than these are looked at.
+FORGET_SAID = """
+delete from feedback.outbox where position in (
+    select position from (
+        select position, said_at from feedback.outbox
+        where said_at is not null order by position limit $1) oldest
+    where said_at < now() - $2::interval)
 """
 LIST = (
     SUMMARY  # noqa: S608 - both halves are constants
@@ -169,6 +184,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb)
 on conflict (reply_id) do update set state = excluded.state, settled = excluded.settled,
     message_id = excluded.message_id, why = excluded.why, text = excluded.text,
     comparison = excluded.comparison, draft_id = excluded.draft_id
+where replies.mail_id = excluded.mail_id
 """
 REPLY = """
 select reply_id, mail_id, draft_id, mailbox, state, approved, settled, message_id, why, text,

@@ -93,7 +93,8 @@ def _preview(
 ) -> tuple[ReplyApprovedData | None, str | None]:
     """The reply as it would leave, or why it cannot."""
     opened = view.opened
-    kept = Kept(draft=opened.draft, edit=opened.edit, lock=opened.lock)
+    removed = frozenset(s.source.document_id for s in view.sources if s.standing == "removed")
+    kept = Kept(draft=opened.draft, edit=opened.edit, lock=opened.lock, removed=removed)
     wish = ReviewWish(decision="approved", final_text=view.text)
     try:
         decided = decide(kept, wish, viewer, utcnow(), desk.config.desk.public_url)
