@@ -44,7 +44,8 @@ class Lock(Frozen):
 class Opened(Frozen):
     """A draft as an agent finds it: ``sources`` and ``passages`` with the added ones.
 
-    ``lock`` is the viewer's own, another's (then the draft may only be read), or none.
+    ``lock`` is the viewer's own, another's (then the draft may only be read), or none. ``left`` is
+    what was being typed here when a text that was sent elsewhere decided the draft.
     """
 
     draft: StoredDraft
@@ -52,6 +53,7 @@ class Opened(Frozen):
     passages: tuple[Passage, ...]
     edit: Edit | None = None
     lock: Lock | None = None
+    left: str | None = None
 
     @property
     def text(self) -> str:
@@ -120,6 +122,7 @@ def opened(kept: Kept) -> Opened:
         passages=(*draft.data.passages, *(p for p in added if p.passage_id not in given)),
         edit=edit,
         lock=kept.lock,
+        left=kept.edit.text if review and kept.edit else None,
     )
 
 

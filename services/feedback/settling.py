@@ -32,7 +32,7 @@ from shared.events import (
     ReviewRecorded,
     ReviewRecordedData,
 )
-from shared.identity import derived_id, stable_id
+from shared.identity import derived_id, sha256, stable_id
 
 ReplyState = Literal["approved", "sent", "failed", "doubtful"]
 ReplyEvent = ReplySent | ReplyFailed | ReplyDoubtful
@@ -137,7 +137,11 @@ def heard(event: ReplyEvent) -> Heard:
 
 
 def event_of(word: Word, mail_id: UUID, mailbox: str, now: datetime) -> ReplyEvent:
-    """The event that says ``word``; the same word gives the same event. Raises Unacceptable."""
+    """The event that says ``word``. Raises Unacceptable.
+
+    The same word gives the same event: of a sent reply the same text, of another the same ``at``
+    (without one each word is said for itself).
+    """
     at = word.at or now
     if word.state == "sent":
         if not word.message_id:
@@ -150,7 +154,9 @@ def event_of(word: Word, mail_id: UUID, mailbox: str, now: datetime) -> ReplyEve
             sent=at,
             text=word.text,
         )
-        return _made(ReplySent, mail_id, at, sent, word.message_id)
+        # A text that is told later is another word, and must not be taken for a repetition.
+        text = "" if word.text is None else f" {sha256(word.text.encode())}"
+        return _made(ReplySent, mail_id, at, sent, word.message_id + text)
     if word.reply_id is None:
         raise Unacceptable("Indiquez `reply_id` : la réponse qui n'a pas pu partir.")
     told = ReplyFailedData(mailbox=mailbox, reply_id=word.reply_id, mail_id=mail_id, why=word.why)
@@ -188,7 +194,7 @@ def settle(known: Known, word: Heard, now: datetime) -> Settled:
 def _reply_of(known: Known, word: Heard) -> StoredReply | None:
     """The reply that is meant; a mail system that knows no ids means the approved one."""
     for reply in known.replies:
-        if reply.reply_id == word.reply_id:
+        if reply.reply_id in (word.reply_id, _own_id(known, word)):
             return reply
         if word.message_id and reply.message_id == word.message_id:
             return reply
@@ -196,6 +202,14 @@ def _reply_of(known: Known, word: Heard) -> StoredReply | None:
         return None
     open_ones = (reply for reply in known.replies if reply.approved and reply.state != "sent")
     return next(open_ones, None)
+
+
+def _own_id(known: Known, word: Heard) -> UUID:
+    """Of a reply that was not approved here. Never the caller's id, which may be of another
+    mail's reply."""
+    if word.reply_id:
+        return stable_id("told", str(known.mail_id), str(word.reply_id))
+    return stable_id("sent", str(known.mail_id), word.message_id)
 
 
 def _tells_more(row: StoredReply, word: Heard) -> bool:
@@ -214,9 +228,11 @@ def _most_alike(drafts: Sequence[StoredDraft], text: str | None) -> StoredDraft 
 def _settled(
     row: StoredReply | None, known: Known, word: Heard, draft: StoredDraft | None
 ) -> StoredReply:
-    named = word.reply_id or stable_id("sent", str(known.mail_id), word.message_id)
     base = row or StoredReply(
-        reply_id=named, mail_id=known.mail_id, mailbox=word.mailbox, state=word.state
+        reply_id=_own_id(known, word),
+        mail_id=known.mail_id,
+        mailbox=word.mailbox,
+        state=word.state,
     )
     told: dict[str, object] = {
         "state": word.state,

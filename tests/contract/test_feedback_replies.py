@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.feedback.access import Viewer
+from services.feedback.adapters.edits import PostgresEdits
 from services.feedback.adapters.postgres import PostgresDrafts
 from services.feedback.adapters.replies import PostgresReplies
 from services.feedback.answering import Answering
+from services.feedback.editing import Editing
 from services.feedback.errors import Unacceptable
 from services.feedback.records import ReviewWish, StoredDraft
 from services.feedback.service import FeedbackService
@@ -29,6 +31,7 @@ from shared.events import (
 )
 from shared.identity import stable_id
 from shared.postgres import Pool, open_pool
+from shared.queries import SearchAnswer, SearchQuery
 from tests import samples
 
 TABLES = "mails, drafts, passages, documents, reviews, outbox, replies, unmatched"
@@ -268,6 +271,36 @@ async def test_another_mailboxs_mail_is_not_answered(world: World) -> None:
     assert await world.unmatched() == 1
 
 
+async def test_anothers_reply_id_does_not_reach_its_reply(world: World) -> None:
+    other = MAIL.model_copy(
+        update={"mail_id": uuid4(), "mailbox": "autre", "thread_id": uuid4(), "message_id": "<o@x>"}
+    )
+    await world.service.record_draft(ready())
+    await world.service.record_draft(ready(draft_id=uuid4(), mail=other))
+    await world.service.review(ALIX, samples.DRAFT, ReviewWish(decision="approved"))
+    (approved,) = await world.replies()
+    told = {"mailbox": "autre", "mail_id": other.mail_id, "message_id": "<o2@x>"}
+    for _ in range(2):
+        await world.answering.hear(sent(OTHER, reply_id=approved.reply_id, **told))
+    assert await world.replies(mailbox="default") == [approved]
+    (own,) = await world.replies(mailbox="autre")
+    assert (own.mail_id, own.state, own.text) == (other.mail_id, "sent", OTHER)
+
+
+async def test_what_was_typed_stays_to_be_read_when_another_text_left(world: World) -> None:
+    await world.service.record_draft(ready())
+    now = samples.AT + timedelta(minutes=1)
+
+    async def unused(_: SearchQuery) -> SearchAnswer:
+        raise AssertionError
+
+    editing = Editing(PostgresEdits(world.pool), unused, lambda: now, 10)
+    await editing.save(ALIX, samples.DRAFT, "À moitié écrit.", 0)
+    await world.answering.hear(sent(OTHER))
+    opened = await editing.open(ALIX, samples.DRAFT)
+    assert (opened.draft.status, opened.text, opened.left) == ("unused", OTHER, "À moitié écrit.")
+
+
 async def test_an_approval_and_a_sent_text_at_the_same_time(world: World) -> None:
     await world.service.record_draft(ready())
     wish = ReviewWish(decision="approved")
@@ -302,6 +335,10 @@ async def test_mail_systems_may_tell_by_the_api(world: World) -> None:
     for _ in range(2):
         word = Word(state="sent", message_id="<r@x>", text=OTHER)
         await world.answering.tell(ALIX, MAIL.mail_id, word)
+    assert await world.said() == ["reply.sent.v1"]
+    await world.answering.tell(ALIX, MAIL.mail_id, Word(state="sent", message_id="<r2@x>"))
+    word = Word(state="sent", message_id="<r2@x>", text=OTHER)
+    await world.answering.tell(ALIX, MAIL.mail_id, word)
     failure = Word(state="doubtful", reply_id=uuid4(), why="coupure")
     await world.answering.tell(ALIX, MAIL.mail_id, failure)
-    assert await world.said() == ["reply.sent.v1", "reply.doubtful.v1"]
+    assert await world.said() == ["reply.sent.v1"] * 3 + ["reply.doubtful.v1"]
