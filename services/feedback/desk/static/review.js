@@ -284,6 +284,7 @@
     const box = document.createElement("div");
     box.className = "alert bad";
     box.id = "conflict";
+    box.dataset.kind = told.kind;
     box.setAttribute("role", "alert");
     const title = document.createElement("p");
     title.className = "alert-title";
