@@ -1,7 +1,8 @@
 """``make secrets``: the passwords and keys without which compose.yaml refuses to start.
 
 Writes ``.env`` (read by ``docker compose``) and ``.secrets/`` (keys of the broker's users, its
-configuration). What is there already is kept: run again after an update, it adds what is new.
+configuration, which is written anew each time and includes ``broker/extra.conf``, the operator's
+own). What is there already is kept: run again after an update, it adds what is new.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def write(folder: Path) -> list[str]:
     wanted |= {name: secrets.token_urlsafe(32) for name in PASSWORDS}
     keys.password(nkeys, "operator-token")
     (nkeys / "mail.env").touch(mode=0o600)
+    (nkeys / "broker").mkdir(mode=0o700, exist_ok=True)
+    (nkeys / "broker/extra.conf").touch(mode=0o600)
     if not os.getuid():  # containers run as another, who must be able to read their keys
-        for path in (nkeys, *nkeys.iterdir()):
+        for path in (nkeys, *nkeys.rglob("*")):
             os.chown(path, user, 0)
     return added(folder / ".env", wanted)
 
@@ -69,7 +72,8 @@ def nats_config(accounts: str) -> str:
         '  store_dir: "/data"\n'
         "  sync_interval: always  # a confirmed message survives a power cut\n"
         "}\n"
-        f"{accounts}"
+        f"{accounts}\n"
+        "include ./broker/extra.conf  # the operator's own, such as tls {}\n"
     )
 
 

@@ -42,7 +42,7 @@ def site(
     port, http = free_ports(2)
     written = (folder / ".secrets/nats.conf").read_text()
     here = written.replace("0.0.0.0:4222", f"127.0.0.1:{port}").replace("0.0.0.0:8222", str(http))
-    config = folder / "nats.conf"
+    config = folder / ".secrets/here.conf"  # beside what it includes
     config.write_text(here.replace('"/data"', f'"{folder}/data"'))
     log = folder / "nats.log"
     broker: subprocess.Popen[bytes] = spawn([program("nats-server"), "-c", config], log)

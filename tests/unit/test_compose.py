@@ -27,7 +27,7 @@ COMPOSE = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SCHEMA = REPOSITORY / "tests/vendored/compose-spec.json"
 OURS = {*SAYS, "model", "model-gpu"}
-ONCE = {"volumes", "prepare", "operator"}
+ONCE = {"volumes", "prepare", "operator", "fetch"}
 """What ends by itself."""
 BESIDES = {"SOURCIER_CONFIG", "SOURCIER_CACHE"} | {f"SOURCIER_{s.upper()}_URL" for s in SAYS}
 """Variables that are no settings."""
@@ -161,6 +161,36 @@ def test_containers_can_do_as_little_as_possible(name: str) -> None:
     assert group.isdecimal()
 
 
+def test_what_is_fetched_from_outside_has_a_way_out() -> None:
+    for name in ("prepare", "operator", "fetch"):
+        assert networks(name) == {"inside", "outside"}
+    assert SERVICES["fetch"]["image"] == SERVICES["model"]["image"]
+    told = (REPOSITORY / "docs/deploy.md").read_text()
+    fetching = re.findall(r"run --rm (\S+) sourcier models fetch", told)
+    assert fetching
+    assert set(fetching) <= {"operator", "fetch"}
+
+
+def test_memory_that_looks_like_a_disk_is_bounded_and_uploads_are_not_in_it() -> None:
+    for name, each in SERVICES.items():
+        for mount in each.get("tmpfs", ()):
+            assert re.search(r"size=\d+[mg]", mount), name
+    scratch = environment("feedback")["TMPDIR"]
+    assert f"scratch:{scratch}" in SERVICES["feedback"]["volumes"]
+    assert "scratch:/volumes/scratch" in SERVICES["volumes"]["volumes"]
+
+
+def test_what_the_environment_says_of_traces_and_proxies_arrives() -> None:
+    told = (REPOSITORY / "docs/deploy.md").read_text()
+    assert "FORWARDED_ALLOW_IPS" in environment("feedback")
+    for name in SAYS:
+        for each in ("HEADERS", "ENDPOINT"):
+            assert f"OTEL_EXPORTER_OTLP_{each}" in environment(name)
+        for each in ("TRACES_SAMPLER", "TRACES_SAMPLER_ARG", "RESOURCE_ATTRIBUTES"):
+            assert f"OTEL_{each}" in environment(name)
+    assert {"FORWARDED_ALLOW_IPS", "OTEL_TRACES_SAMPLER"} <= set(re.findall(r"[A-Z_]{9,}", told))
+
+
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
 def test_what_stays_up_is_checked_limited_and_started_again(name: str) -> None:
     each = SERVICES[name]
@@ -194,7 +224,7 @@ def test_every_command_exists(name: str) -> None:
         assert importlib.util.find_spec(command[2])
     if command[:1] == ["sourcier"]:
         commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-        assert command[1] in commands
+        assert command[1] in commands | {group.name for group in app.registered_groups}
 
 
 def test_every_service_has_an_image_of_its_own() -> None:
@@ -255,6 +285,18 @@ def test_secrets_are_kept_when_written_again(written: Path) -> None:
     assert "COMPOSE_PROFILES=gpu" in (written / ".env").read_text()
     assert (written / ".secrets/ingest.nk").read_text() == seed
     assert (written / ".secrets/nats.conf").read_text() == config
+
+
+def test_what_the_operator_told_the_broker_is_kept_and_included(written: Path) -> None:
+    own = written / ".secrets/broker/extra.conf"
+    own.write_text("tls {}\n")
+    secrets.write(written)
+    assert own.read_text() == "tls {}\n"
+    included = re.findall(r"^include \./(\S+)", secrets.nats_config(""), re.MULTILINE)
+    assert [written / ".secrets" / name for name in included] == [own]
+    mounts = [mount.split(":")[:2] for mount in SERVICES["nats"]["volumes"]]
+    assert ["./.secrets/nats.conf", "/etc/nats/nats.conf"] in mounts
+    assert ["./.secrets/broker", "/etc/nats/broker"] in mounts
 
 
 def test_secrets_are_in_no_repository_and_no_image() -> None:
