@@ -193,6 +193,8 @@ _HELD = (
     "anchor",
     "positive",
     "negative",
+    "positive_title",
+    "negative_title",
 )
 
 

@@ -15,11 +15,13 @@ from services.feedback.citing import sources_of
 from services.feedback.records import StoredDraft, StoredReview
 from services.feedback.training.headings import with_headings
 from services.feedback.training.prompt_words import WORDS
-from services.feedback.training.prompting import Prompt, prose_prompt
+from services.feedback.training.prompting import Prompt, prose_prompt, wish_in
 from services.feedback.training.prose import body, renumbered, same
 from services.feedback.training.pseudonyms import Found, people_of, texts_in
 from services.feedback.training.triplets import triplets_of
+from services.feedback.withdrawing import WITHDRAWN
 from shared.identity import stable_id
+from shared.records import Passage
 
 Kind = Literal["dpo", "sft", "retrieval"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -86,7 +88,7 @@ def rows_of(drafts: Sequence[StoredDraft], wish: Wish) -> Iterator[Row | Exclude
                 continue
             draft, key, values = found
             identity = stable_id("triplet", str(draft.data.mail.mail_id), *key)
-            yield _row("retrieval", identity, draft, values)
+            yield _row("retrieval", identity, draft, values, drafts)
 
 
 def _answer(drafts: Sequence[StoredDraft]) -> StoredDraft | None:
@@ -122,7 +124,7 @@ def _pair(draft: StoredDraft, answer: StoredDraft | None, wish: Wish) -> Row | E
         "kind": kind,
         **_described(draft, draft.review or told.review, prompt),
     }
-    return _row("dpo", stable_id("pair", str(draft.draft_id), kind), draft, values)
+    return _row("dpo", stable_id("pair", str(draft.draft_id), kind), draft, values, (draft, told))
 
 
 def _origin(
@@ -135,7 +137,7 @@ def _origin(
         return "rejected", answer
     # Another of the same e-mail was approved: this one was there to be taken, and was not.
     passed_over = draft.status == "withdrawn" and answer and _decision(answer) != "unused"
-    if passed_over and "autre brouillon" in draft.status_detail:
+    if passed_over and draft.status_detail == WITHDRAWN["other-approved"]:
         return "passed-over", answer
     return None
 
@@ -155,7 +157,7 @@ def _reply(draft: StoredDraft) -> Row | Excluded | None:
         "kind": review.review.decision,
         **_described(draft, review, prompt),
     }
-    return _row("sft", stable_id("reply", str(draft.draft_id)), draft, values)
+    return _row("sft", stable_id("reply", str(draft.draft_id)), draft, values, (draft,))
 
 
 def _prompt(draft: StoredDraft, told: StoredDraft) -> Prompt:
@@ -208,10 +210,16 @@ def _described(draft: StoredDraft, stored: StoredReview, prompt: Prompt) -> dict
     }
 
 
-def _row(kind: Kind, identity: UUID, draft: StoredDraft, values: dict[str, Any]) -> Row:
+def _row(
+    kind: Kind,
+    identity: UUID,
+    draft: StoredDraft,
+    values: dict[str, Any],
+    of: Sequence[StoredDraft],
+) -> Row:
+    """A row about ``draft``, with passages of the drafts ``of``."""
     mail = draft.data.mail
-    added = draft.review.added if draft.review else ()
-    passages = (*draft.data.passages, *added)
+    shown = {p.passage_id: p for each in of for p in _passages(each)}.values()
     common = {
         "id": str(identity),
         "mail_id": str(mail.mail_id),
@@ -235,11 +243,20 @@ def _row(kind: Kind, identity: UUID, draft: StoredDraft, values: dict[str, Any])
             *mail.earlier,
             # Bodies by paragraph: both sides share most of theirs, and each is read once.
             *(part for text in texts_in(written) for part in text.split("\n\n")),
-            *(p.text for p in passages if p.audience != "public"),
+            wish_in(draft.data.messages, mail),
+            *(text for p in shown if p.audience != "public" for text in _texts(p)),
         ),
         people=people_of(mail),
-        public="\n".join(p.text for p in passages if p.audience == "public"),
+        public="\n".join(text for p in shown if p.audience == "public" for text in _texts(p)),
     )
+
+
+def _passages(draft: StoredDraft) -> tuple[Passage, ...]:
+    return (*draft.data.passages, *(draft.review.added if draft.review else ()))
+
+
+def _texts(passage: Passage) -> tuple[str, ...]:
+    return (passage.title, *passage.heading_path, passage.text)
 
 
 def _decision(draft: StoredDraft) -> str:

@@ -37,7 +37,6 @@ def prose_prompt(
     mail: MailBlock,
     passages: Sequence[Passage],
     added: Sequence[Passage],
-    instruction: str = "",
 ) -> Prompt:
     """The prompt of a row: ``messages`` as far as they show passages, else one made anew.
 
@@ -45,14 +44,14 @@ def prose_prompt(
     cites what its prompt does not hold would teach to invent. Prompts of the form ``select`` show
     sentences by numbers of their own; they are made anew from what the draft was given.
     """
-    words = WORDS["en" if mail.language == "en" else "fr"]
+    words = _words(mail)
     numbers = _numbers(messages[-1].content, passages) if messages else {}
     if not numbers:
         given = {p.passage_id: p for p in sorted(passages, key=lambda p: str(p.passage_id))}
         shown = list((given | {p.passage_id: p for p in added}).values())
         made = (
             Message(role="system", content=f"{words.system}\n\n{words.style}"),
-            Message(role="user", content=_user(words, mail, shown, instruction)),
+            Message(role="user", content=_user(words, mail, shown, wish_in(messages, mail))),
         )
         return Prompt(made, {p.passage_id: n for n, p in enumerate(shown, start=1)})
     new = [passage for passage in added if passage.passage_id not in numbers]
@@ -63,6 +62,26 @@ def prose_prompt(
         sections = "\n".join(_section(words, more[p.passage_id], p) for p in new)
         rewritten = (*rewritten[:-1], _with_sections(rewritten[-1], sections))
     return Prompt(rewritten, {**numbers, **more})
+
+
+def wish_in(messages: Sequence[Message], mail: MailBlock) -> str:
+    """The agent's instruction for the draft, which only its messages hold; "" without one."""
+    words = _words(mail)
+    content = messages[-1].content if messages else ""
+    # Behind the data, whose tags nothing in them can imitate; `select` has a shorter label.
+    asked = content[max(0, *(content.rfind(f"</{tag}>") for tag in (words.mail, "questions"))) :]
+    label = re.escape(words.wish.split(" (")[0])
+    ends = "|".join(map(re.escape, (words.several, words.write, *(old for old, _ in words.asked))))
+    found = re.search(
+        rf"^{label}(?: \([^)\n]*\))? ?:(.*?)(?=\n(?:{ends})|\n+<|\Z)",
+        asked,
+        re.DOTALL | re.MULTILINE,
+    )
+    return found[1].strip() if found else ""
+
+
+def _words(mail: MailBlock) -> Words:
+    return WORDS["en" if mail.language == "en" else "fr"]
 
 
 def _numbers(content: str, passages: Sequence[Passage]) -> dict[UUID, int]:
@@ -106,13 +125,13 @@ def _with_sections(message: Message, sections: str) -> Message:
     return Message(role=message.role, content=content)
 
 
-def _user(words: Words, mail: MailBlock, passages: Sequence[Passage], instruction: str) -> str:
+def _user(words: Words, mail: MailBlock, passages: Sequence[Passage], asked_for: str) -> str:
     sections = [_section(words, n, p) for n, p in enumerate(passages, start=1)]
     earlier = [f"<{words.before}>\n{_plain(text)}\n</{words.before}>" for text in mail.earlier]
     subject = " ".join(mail.subject.split()).replace('"', "”")
     letter = f'<{words.mail} {words.subject}="{_plain(subject)}">\n{_plain(mail.new_text)}'
     asked = [f"{n}. {_plain(question)}" for n, question in enumerate(mail.questions, start=1)]
-    wish = [f"{words.wish} {_plain(instruction)}"] if instruction else []
+    wish = [f"{words.wish} {_plain(asked_for)}"] if asked_for else []
     several = [words.several] if len(mail.questions) > 1 else []
     data = (*sections, "", *earlier, letter, f"</{words.mail}>")
     return "\n".join((*data, "", words.questions, *asked, *wish, *several, words.write))
