@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from services.feedback.access import Viewer
 from services.feedback.desk.parts import Desk
 from shared.delivery import Unavailable
-from shared.document_events import DocumentIndexed
-from shared.events import DraftDeclined, DraftReady
+from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
+from shared.events import DraftDeclined, DraftReady, ReplySent, ReplySentData
 from shared.identity import sha256
 from shared.objects import MemoryObjects
 from shared.queries import SearchAnswer, SearchQuery
@@ -349,6 +349,37 @@ async def test_a_newer_version_is_told(app: FastAPI, page: Page) -> None:
     text = await page.open()
     assert "La source [1] a une version plus récente" in text
     assert f"/desk/documents/{samples.DOCUMENT}" in text
+
+
+async def test_a_removal_is_told_although_a_later_version_was_refused(
+    app: FastAPI, page: Page
+) -> None:
+    await page.press("/save", text=TEXT + " Encore.")
+    removed, refused = EVENTS[DocumentRemoved], EVENTS[DocumentRejected]
+    assert isinstance(removed, DocumentRemoved)
+    assert isinstance(refused, DocumentRejected)
+    later = {"document_id": samples.DOCUMENT, "submitted": samples.AT + timedelta(days=9)}
+    data = refused.data.model_copy(update=later)
+    for event in (removed, refused.model_copy(update={"data": data})):
+        await desk_of(app).feedback.record_document(event)
+    assert "La source [1] a été retirée" in await page.open()
+    checked = await page.open("/check")
+    assert "dont le document a été retiré" in checked
+    assert 'id="approve"' not in checked
+
+
+async def test_what_was_typed_is_shown_when_a_reply_left_from_elsewhere(
+    app: FastAPI, page: Page
+) -> None:
+    await page.press("/save", text="À moitié <écrit>")
+    mail = {"mailbox": "default", "mail_id": samples.MAIL.mail_id, "message_id": "<r@x>"}
+    data = ReplySentData(sent=samples.AT, text="Voyez le guichet du département.", **mail)
+    await desk_of(app).answering.hear(
+        ReplySent.make(source="test", subject="x", time=samples.AT, data=data, id=uuid4())
+    )
+    text = await page.open()
+    assert "Ce qui était en cours de saisie" in text
+    assert "À moitié &lt;écrit&gt;</div>" in text
 
 
 async def test_a_newer_message_of_the_conversation_is_told(app: FastAPI, page: Page) -> None:
