@@ -169,4 +169,5 @@ def _pieces(where: Where, version: int, path: str) -> Any:
                 raise Problem(f"{url} answers {answer.status_code}; see `sourcier status`")
             yield from answer.iter_bytes()
     except httpx.HTTPError as error:
-        raise Problem(f"{url} broke off ({error}); `--version {version}` goes on") from error
+        again = f"`sourcier export all --version {version}` downloads it again from the start"
+        raise Problem(f"{url} broke off ({error}); {again}") from error
