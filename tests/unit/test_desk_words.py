@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.feedback.desk import words
+from services.feedback.edits import Overwritten
+from services.feedback.withdrawing import WITHDRAWN
 from shared.settings import Misconfigured
 
 DESK = Path(words.__file__).parent
@@ -55,6 +57,11 @@ def test_every_french_word_has_its_english() -> None:
     assert len(every) > 100, "the words were not found"
     missing = sorted(f"{where}: {text}" for where, text in every if text not in words.english())
     assert not missing, "\n".join(missing)
+
+
+def test_why_a_draft_was_withdrawn_or_not_saved_has_its_english() -> None:
+    said = {*WITHDRAWN.values(), str(Overwritten(None))}
+    assert not said - words.english().keys()
 
 
 def test_one_french_word_has_one_english_and_the_same_names_to_fill() -> None:

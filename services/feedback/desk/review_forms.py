@@ -91,7 +91,7 @@ async def _refused(
     request: Request, viewer: Viewer, draft_id: UUID, typed: Typed, problem: Problem
 ) -> Response:
     if is_script(request):
-        told = {"kind": problem.kind, "title": say(problem.title), "detail": problem.detail}
+        told = {"kind": problem.kind, "title": say(problem.title), "detail": say(problem.detail)}
         return JSONResponse(told, 422 if problem.kind in ("refused", "reason") else 409)
     desk = desk_of(request)
     view = await shown.load(desk, viewer, draft_id, take=False, typed=typed.text)
