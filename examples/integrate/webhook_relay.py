@@ -2,7 +2,8 @@
 
 Each event is a POST of the CloudEvent as it is (application/cloudevents+json), signed as
 https://www.standardwebhooks.com says, with the secret WEBHOOK_SECRET (whsec_<base64>). Any answer
-but 2xx, and none, is tried again with growing pauses for three days; meanwhile others go on.
+but 2xx (a redirect too), and none, is tried again with growing pauses for three days; meanwhile
+others go on.
 A consumer of its own: what is said while this program is down waits. NATS_URL and NATS_NKEY
 (downstream.nk) say where.
 """
@@ -14,6 +15,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import signal
@@ -29,6 +31,16 @@ STREAM, DURABLE = "DRAFT", "webhook"
 PAUSES = (1, 5, 30, 120, 600, 1800)
 GIVE_UP = 3 * 86_400.0
 AT_ONCE = 8
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is no 2xx either: followed, the POST would become a GET without the event."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
 
 
 def signature(secret, identity, timestamp, body):
@@ -49,12 +61,12 @@ def post(url, secret, identity, body):
     }
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - as configured
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - the same
+        with OPENER.open(request, timeout=20) as answer:
             return True, answer.status
     except urllib.error.HTTPError as error:
         return False, error.code
-    except OSError as error:
-        return False, error
+    except (OSError, http.client.HTTPException) as error:
+        return False, repr(error)
 
 
 async def relay(message, url, secret):

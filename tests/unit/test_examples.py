@@ -4,10 +4,13 @@ import email
 import email.policy
 import json
 import re
+import runpy
 import subprocess
 import sys
+import threading
 import zipfile
 from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -184,3 +187,38 @@ def test_a_rebuild_gives_the_committed_texts(tmp_path: Path) -> None:
             assert path.read_bytes()[keep] == committed.read_bytes()[keep], path.name
         else:
             assert text_of(path) == text_of(committed), path.name
+
+
+class _Moved(BaseHTTPRequestHandler):
+    """Redirects, or says what is no HTTP."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/":
+            self.send_response(302)
+            self.send_header("location", "/taken")
+            self.end_headers()
+        else:
+            self.wfile.write(b"no HTTP\r\n\r\n")
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_relay_holds_a_redirect_and_nonsense_for_not_taken() -> None:
+    relay = runpy.run_path(str(EXAMPLES / "integrate/webhook_relay.py"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Moved)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert relay["post"](f"{url}/", "whsec_c2VjcmV0", "1", b"{}") == (False, 302)
+        taken, why = relay["post"](f"{url}/nonsense", "whsec_c2VjcmV0", "1", b"{}")
+        assert not taken
+        assert "BadStatusLine" in why
+    finally:
+        server.shutdown()
+        server.server_close()
