@@ -19,6 +19,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 STREAM, DURABLE = "DRAFT", "crm"
+REMEMBERED = 10_000
 
 
 async def subscribed(client, since=None):
@@ -60,7 +61,7 @@ async def main(since=None):
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     drafts = await subscribed(client, since)
-    seen = set()  # of this run; keep event ids where your effects are, to be sure across runs
+    seen = {}  # the last of this run; keep ids where your effects are, to be sure across runs
     while not stopping.is_set():
         try:
             messages = await drafts.fetch(10, timeout=2)
@@ -70,7 +71,9 @@ async def main(since=None):
             event = json.loads(message.data)
             if event["id"] not in seen:
                 handle(event)
-                seen.add(event["id"])
+                seen[event["id"]] = None
+                if len(seen) > REMEMBERED:
+                    del seen[next(iter(seen))]  # the oldest: a dict keeps its order
             await message.ack()  # after the effect: a crash before it brings the draft again
     await client.close()
 
