@@ -180,12 +180,20 @@ def files(config: Settings) -> Iterator[Finding]:
     for name, path in named.items():
         if path is None:
             continue
-        if not os.access(path, os.R_OK):
+        if name == "desk.accounts" and not os.path.lexists(path) and _reached(path.parent):
+            told = f"{path} is not there yet: nobody can sign in to the desk"
+            yield problem(name, told, "sourcier accounts add NAME --role agent --mailbox default")
+        elif not os.access(path, os.R_OK):
             yield problem(name, f"{path} cannot be read", f"correct {name}, or the file's rights")
         elif path.stat().st_mode & stat.S_IRWXO:
             yield problem(name, f"{path} is open to everybody", f"chmod 600 {path}")
         else:
             yield ok(name, str(path))
+
+
+def _reached(folder: Path) -> bool:
+    """Whether what is missing in ``folder`` is really missing, not merely out of sight."""
+    return os.access(folder, os.X_OK) or not os.path.lexists(folder)
 
 
 def models(config: Settings, here: bool) -> Iterator[Finding]:

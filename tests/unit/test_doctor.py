@@ -243,6 +243,14 @@ def test_a_broken_file_and_one_with_a_secret_open_to_all() -> None:
     assert state(found, "settings") == "ok"
 
 
+def test_accounts_that_nobody_made_yet(tmp_path: Path) -> None:
+    os.environ["SOURCIER_DESK__ACCOUNTS"] = str(tmp_path / "accounts.toml")
+    _, found = asked()
+    (told,) = found["desk.accounts"]
+    assert "not there yet" in told["told"]
+    assert told["advice"].startswith("sourcier accounts add")
+
+
 def test_a_key_file_that_is_missing_or_open(tmp_path: Path) -> None:
     seed = tmp_path / "operator.nk"
     os.environ["SOURCIER_NATS__NKEY_SEED"] = str(seed)
