@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -157,9 +158,27 @@ def token(
 def link(name: Name, data: Data = None) -> None:
     """Make a link by which its holder enters as the account, once, within 15 minutes.
 
+    Its address is under `desk.public_url` when that is set.
+
     Example: `sourcier accounts link jeanne`
     """
-    typer.echo(entry(locate(data), name))
+    where = locate(data)
+    made = entry(where, name)
+    place = urlsplit(made)
+    path = f"{place.path}?{place.query}"
+    if public := where.settings.desk.public_url:
+        typer.echo(f"{public.rstrip('/')}{path}")
+    elif _only_inside(place.hostname or ""):
+        typer.echo(path)
+        told = "open this path at the address where the desk is published; desk.public_url names it"
+        typer.echo(told, err=True)
+    else:
+        typer.echo(made)
+
+
+def _only_inside(host: str) -> bool:
+    """Whether ``host`` is a name that containers have for each other."""
+    return host != "localhost" and "." not in host and ":" not in host
 
 
 @app.command()

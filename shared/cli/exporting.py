@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,6 +67,7 @@ def export(
     Example: `sourcier export all --out datasets/novembre`
     """
     where, console = locate(data), Console(stderr=True)
+    _can_be_written(out or Path("datasets"))  # told before the work, not after it
     if version is None:
         kinds: list[str] = list(KINDS) if kind == "all" else [kind]
         version = _made(where, kinds, include_extractive, console)
@@ -145,6 +147,17 @@ def _download(
                 raise Problem(f"{target} is not what the manifest says; export again")
     _inside(folder, "manifest.json").write_text(written(manifest) + "\n", encoding="utf-8")
     console.print(line(f"{len(files)} files and the manifest in {folder}", "dim"))
+
+
+def _can_be_written(folder: Path) -> None:
+    """Raises ``Problem`` before anything is made, where nothing could be written."""
+    whole = folder.absolute()
+    there = next(each for each in (whole, *whole.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise Problem(
+            f"{folder} cannot be written ({there} is not a folder that you may write to); choose "
+            "another --out. In a container mount a folder: docs/deploy.md, Datasets"
+        )
 
 
 def _inside(folder: Path, path: str) -> Path:
