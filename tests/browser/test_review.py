@@ -246,6 +246,21 @@ def test_two_agents_meet_on_a_draft(page_as: PageAs, desk_server: DeskServer) ->
     expect(first.locator("#text")).to_have_value(_containing("Encore Camille,"))
 
 
+def test_a_draft_given_back_can_be_typed_in_again(page_as: PageAs, desk_server: DeskServer) -> None:
+    draft = desk_server.fresh("session")
+    first = opened(page_as, draft)
+    second = opened(page_as, draft, "agent2")
+    second.locator("#take").click()
+    expect(first.locator("#conflict")).to_contain_text("Dominique Agent a pris la main")
+    first.locator("#text").fill("Tapé entre-temps.")
+    expect(first.locator("#conflict")).to_contain_text("travaille sur ce brouillon")
+    second.locator("#release").click()
+    expect(first.locator("#conflict")).to_have_count(0)
+    saved(first)
+    (row,) = desk_server.sql("select text from feedback.edits where draft_id = $1", draft)
+    assert row["text"] == "Tapé entre-temps."
+
+
 def test_two_windows_of_one_agent(page_as: PageAs, desk_server: DeskServer) -> None:
     draft = desk_server.fresh("universite")
     first, second = opened(page_as, draft), opened(page_as, draft)

@@ -336,6 +336,7 @@
       notice({ kind: "closed", title: words.freeTitle, detail: "" });
     } else if (writable && byId("conflict") && byId("conflict").dataset.kind === "held") {
       byId("conflict").remove();
+      save();
     }
     if (waiting && now.progress) {
       const shown = document.querySelector(".asked-text");
