@@ -30,8 +30,8 @@ from tests.llm.server import MARKS, MODEL, ModelServer
 
 pytestmark = MARKS
 
-MAILS = 6
-WITHIN = 700.0
+MAILS = 12
+WITHIN = 400.0
 """Seconds for all outcomes; a replica is loaded again within them."""
 
 
@@ -49,6 +49,7 @@ async def settings(tmp_path: Path, model_server: ModelServer) -> AsyncIterator[S
             model=MODEL,
             models={MODEL: ModelProfile(form="select", context_tokens=600, max_tokens=200)},
             timeout=300,
+            in_flight=2,  # one after another, so that harm comes amidst them
             fallback=False,
         ),
     )
@@ -115,10 +116,9 @@ async def test_every_mail_gets_its_outcome_though_the_replica_ends(
                 event.nats_subject(), event.model_dump_json().encode(), timeout=5
             )
         deadline = asyncio.get_running_loop().time() + WITHIN
-        while not await asyncio.to_thread(model_server.counter, "vllm:num_requests_running"):
+        while not (before := len(await outcomes(client))):
             assert asyncio.get_running_loop().time() < deadline, model_server.log()
-            await asyncio.sleep(0.02)
-        before = len(await outcomes(client))
+            await asyncio.sleep(0.05)
         harm(model_server)
         while len(said := await outcomes(client)) < MAILS:
             assert asyncio.get_running_loop().time() < deadline, model_server.log()
