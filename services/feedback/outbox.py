@@ -29,8 +29,8 @@ class Outbox(Protocol):
         """Say at most `limit` pending events in order; how many were finished.
 
         One relay works at a time, whatever the number of replicas; an event is marked once `say`
-        returned, or as refused when it raised Invalid. Raises Unavailable when the database is
-        down or `say` raised it; what was said before stays marked.
+        returned, or as refused when it raised Invalid; those said long ago are forgotten. Raises
+        Unavailable when the database is down or `say` raised it; what was said before stays marked.
         """
 
 

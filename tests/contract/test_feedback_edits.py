@@ -308,13 +308,6 @@ async def test_a_refused_version_does_not_hide_a_removal(world: World) -> None:
     data = refused.data.model_copy(update=changes)
     await world.service.record_document(removed)
     await world.service.record_document(refused.model_copy(update={"data": data}))
-    (ready,) = (event for event in samples.events() if isinstance(event, DraftReady))
-    again = uuid4()
-    data = ready.data.model_copy(update={"draft_id": again, "request_id": 1})
-    await world.service.record_draft(ready.model_copy(update={"data": data}))
-    opened = await world.editing.open(ALIX, again)
-    assert (opened.draft.status, opened.draft.ready is not None) == ("withdrawn", True)
-    assert "retiré" in opened.draft.status_detail
     assert (await PostgresMails(world.pool).newest([document]))[document].state == "removed"
 
 

@@ -212,6 +212,13 @@ async def test_a_removed_document_withdraws_drafts_before_and_after(
         assert (await draft_of(store, draft_id)).status == "withdrawn"
     (document,) = await store.documents(AGENT, 10)
     assert (document.state, document.title) == ("removed", samples.BLOCK.title)
+    refused = of(DocumentRejected)
+    changes = {"document_id": samples.DOCUMENT, "submitted": samples.AT + timedelta(days=1)}
+    data = refused.data.model_copy(update=changes)
+    await service.record_document(refused.model_copy(update={"data": data}))
+    later = ready("later", mail={"thread_id": uuid4()})
+    await service.record_draft(later)
+    assert (await draft_of(store, later.data.draft_id)).status == "withdrawn"
 
 
 async def test_old_news_of_a_document_change_nothing(

@@ -39,6 +39,7 @@ class MemoryDrafts:
         self._drafts: dict[UUID, StoredDraft] = {}
         self._documents: dict[UUID, DocumentState] = {}
         self._versions: dict[UUID, list[IndexedVersion]] = {}
+        self._removed: dict[UUID, datetime] = {}
         self._requests: dict[UUID, int] = {}
         self._outbox: dict[UUID, Event] = {}
         self._said: set[UUID] = set()
@@ -109,6 +110,7 @@ class MemoryDrafts:
         self._documents[document.document_id] = document
         if document.state != "removed":
             return
+        self._removed[document.document_id] = document.submitted
         for draft in list(self._drafts.values()):
             if draft.status == "waiting" and document.document_id in _cited(draft):
                 self._take_back(draft, "document-removed", withdraw)
@@ -246,8 +248,9 @@ class MemoryDrafts:
             self._drafts[draft.draft_id] = self._drafts[draft.draft_id].model_copy(update=update)
 
     def _is_removed(self, document_id: UUID) -> bool:
-        known = self._documents.get(document_id)
-        return known is not None and known.state == "removed"
+        when = self._removed.get(document_id)
+        later = (v.block.version.submitted for v in self._versions.get(document_id, ()))
+        return when is not None and all(submitted <= when for submitted in later)
 
 
 def summary(draft: StoredDraft) -> DraftSummary:
