@@ -102,7 +102,7 @@ class Rows:
         await self.pool.execute(
             "insert into feedback.locks values ($1, 'b', 'Béatrice', now(), $2)",
             draft,
-            NOW + timedelta(minutes=minutes),
+            utcnow() + timedelta(minutes=minutes),
         )
 
 
