@@ -106,6 +106,9 @@ class Serving(Section):
     """Tokens of prompt and answer together."""
     prefix_caching: bool = True
     chunked_prefill: bool = True
+    compact_json: bool = False
+    """Answers under a schema without any space: for a model that writes spaces without end. Others
+    are pushed off their way of writing: the demonstration model then picks nothing."""
     kv_cache_gib: float = Field(default=1.0, gt=0)
     """On CPU only; a GPU gives what it has left."""
     adapters: dict[Slug, str] = Field(default_factory=dict)

@@ -43,9 +43,10 @@ def engine(serving: Serving, device: Device) -> dict[str, Any]:
         "enable_prompt_tokens_details": True,  # how much of a prompt the cache gave, in `usage`
         "trust_remote_code": False,
         "load_format": "safetensors",
-        # A weak model writes spaces between the tokens of its JSON until its answer is cut off.
-        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
     }
+    if serving.compact_json:
+        compact = {"backend": "guidance", "disable_any_whitespace": True}
+        arguments["structured_outputs_config"] = compact
     if serving.adapters:
         arguments |= {
             "enable_lora": True,

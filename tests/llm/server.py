@@ -60,6 +60,7 @@ class ModelServer:
             "MAX_ONGOING_REQUESTS": str(BATCH),
             "MAX_QUEUED_REQUESTS": str(QUEUE),
             "KV_CACHE_GIB": "0.5",
+            "COMPACT_JSON": "true",  # SmolLM2 writes spaces until its answer is cut off
             "LONGEST_GENERATION": "120",
             "STALLED_AFTER": str(STALLED_AFTER),
         }
