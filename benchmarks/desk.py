@@ -125,8 +125,10 @@ class Ground:
                     if httpx.get(f"{self.url}/readyz").status_code == 200:
                         break
                 except httpx.HTTPError:
-                    pass
+                    pass  # not listening yet
                 time.sleep(0.1)
+            else:
+                raise SystemExit(f"feedback never became ready: see {self.folder / 'feedback.log'}")
             self.process = psutil.Process(started.pid)
             yield
         finally:

@@ -124,7 +124,7 @@ class DeskServer:
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
             except httpx.HTTPError:
-                pass
+                pass  # not listening yet
             assert self._process.poll() is None, self.log.read_text()[-3000:]
             time.sleep(0.1)
         raise AssertionError(f"feedback is not ready: {self.log.read_text()[-3000:]}")

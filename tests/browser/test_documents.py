@@ -72,9 +72,11 @@ def ingest(desk_server: DeskServer, tmp_path_factory: pytest.TempPathFactory) ->
             if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200:
                 break
         except httpx.HTTPError:
-            pass
+            pass  # not listening yet
         assert process.poll() is None
         time.sleep(0.1)
+    else:
+        raise AssertionError("ingest never became ready")
     yield
     process.terminate()
     process.wait(30)

@@ -32,16 +32,16 @@ create trigger submissions_tell after insert on feedback.submissions
 
 create index drafts_citing on feedback.drafts using gin (cited);
 
--- Each document as the desk shows it. A refusal or removal does not say for whom the document is:
--- its last version, else its last submission does; null is known by nobody, so shown to nobody
--- whose audiences are limited.
+-- Each document as the desk shows it. For whom it is, its last version says, else its last
+-- submission at the desk, else a refusal; a removal does not: null is shown to nobody whose
+-- audiences are limited.
 create view feedback.library as
 select k.document_id,
     coalesce(v.collection, d.collection, s.collection) as collection,
     coalesce(nullif(v.name, ''), nullif(d.name, ''), s.name, '') as name,
     coalesce(nullif(v.title, ''), nullif(d.title, ''), s.title, '') as title,
     coalesce(v.url, d.url, s.url) as url,
-    coalesce(v.audience, s.audience, case when d.state = 'indexed' then d.audience end) as audience,
+    coalesce(v.audience, s.audience, case when d.state <> 'removed' then d.audience end) as audience,
     case when v.document_id is not null and (d.removed is null or v.submitted > d.removed)
               or d.state = 'indexed' then 'indexed'
          when s.submitted > coalesce(d.submitted, '-infinity') then 'reading'
