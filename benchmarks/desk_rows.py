@@ -15,56 +15,20 @@ WORDS = (
 )
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 NOBODY = UUID(int=0)
+VERSION = r.DocumentVersion(submitted=NOON, sha256=sha256(b"x"))
 
 
 def base() -> tuple[dict[str, Any], dict[str, Any]]:
     """A mail block and a draft's data, of the size that real ones have."""
-    version = r.DocumentVersion(submitted=NOON, sha256=sha256(b"x"))
-    passages = tuple(
-        r.Passage(
-            passage_id=UUID(int=n),
-            document_id=UUID(int=100 + n),
-            version=version,
-            title=f"Document {n}",
-            url=f"https://programme.example/{n}",
-            heading_path=("Financement", "Études"),
-            start=0,
-            end=900,
-            text=WORDS * 10,
-            scores=r.PassageScores(fused=0.5, dense=0.8, bm25=7.0),
-        )
-        for n in range(8)
-    )
-    mail = r.MailBlock(
-        mail_id=NOBODY,
-        mailbox="box-0",
-        thread_id=NOBODY,
-        message_id="<1@mairie.example>",
-        sender=r.Address(address="jeanne.martin@mairie.example", name="Jeanne Martin"),
-        subject="Étude préalable",
-        received=NOON,
-        new_text="Bonjour,\n\n" + WORDS * 4 + "\nEst-ce exact ?\n\nJeanne Martin, 01 99 00 10 20",
-        questions=("Est-ce exact ?",),
-        raw_key="mails/box-0/1.eml",
-    )
+    mail = _mail()
     parts = (
         r.Part(text=WORDS.strip(), citations=(UUID(int=1),)),
         r.Part(text="Le solde est versé à la remise du rapport.", citations=(UUID(int=2),)),
     )
-    sources = tuple(
-        r.Source(
-            number=n,
-            document_id=UUID(int=100 + n),
-            version=version,
-            title=f"Document {n}",
-            passage_ids=(UUID(int=n),),
-        )
-        for n in (1, 2)
-    )
     draft = e.DraftReadyData(
         mail=mail,
         draft_id=NOBODY,
-        passages=passages,
+        passages=tuple(map(_passage, range(8))),
         evidence=0.8,
         messages=(
             r.Message(role="system", content=WORDS * 10),
@@ -78,9 +42,49 @@ def base() -> tuple[dict[str, Any], dict[str, Any]]:
         parts=parts,
         closing="Cordialement,\nLe guichet",
         text=f"Bonjour,\n\n{parts[0].text} [1]\n\n{parts[1].text} [2]\n\nCordialement,\nLe guichet",
-        sources=sources,
+        sources=tuple(map(_source, (1, 2))),
     )
     return mail.model_dump(mode="json"), draft.model_dump(mode="json")
+
+
+def _mail() -> r.MailBlock:
+    return r.MailBlock(
+        mail_id=NOBODY,
+        mailbox="box-0",
+        thread_id=NOBODY,
+        message_id="<1@mairie.example>",
+        sender=r.Address(address="jeanne.martin@mairie.example", name="Jeanne Martin"),
+        subject="Étude préalable",
+        received=NOON,
+        new_text="Bonjour,\n\n" + WORDS * 4 + "\nEst-ce exact ?\n\nJeanne Martin, 01 99 00 10 20",
+        questions=("Est-ce exact ?",),
+        raw_key="mails/box-0/1.eml",
+    )
+
+
+def _passage(number: int) -> r.Passage:
+    return r.Passage(
+        passage_id=UUID(int=number),
+        document_id=UUID(int=100 + number),
+        version=VERSION,
+        title=f"Document {number}",
+        url=f"https://programme.example/{number}",
+        heading_path=("Financement", "Études"),
+        start=0,
+        end=900,
+        text=WORDS * 10,
+        scores=r.PassageScores(fused=0.5, dense=0.8, bm25=7.0),
+    )
+
+
+def _source(number: int) -> r.Source:
+    return r.Source(
+        number=number,
+        document_id=UUID(int=100 + number),
+        version=VERSION,
+        title=f"Document {number}",
+        passage_ids=(UUID(int=number),),
+    )
 
 
 MAILS = """
