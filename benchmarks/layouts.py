@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from services.generate import prompting
-from services.generate.adapters.endpoints import Endpoint
+from services.generate.adapters.endpoints import ChatClient, Endpoint
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.answer import DraftRequest, Refused
 from services.generate.ranking import SentenceScorer
@@ -38,10 +38,11 @@ class Asked:
         return "\n".join(before), last
 
 
-class _Recorder:
-    """Stands where the engine's client stands, and keeps what would be sent."""
+class _Recorder(ChatClient):
+    """Keeps what would be sent."""
 
     def __init__(self) -> None:
+        super().__init__(Endpoint("http://none/v1", "none"))
         self.sent: list[Asked] = []
 
     def check_started(self) -> None:
@@ -62,10 +63,10 @@ async def ours(
 
     Questions with less than ``least`` evidence are left out, as the service leaves them out.
     """
-    engine, found = OpenAiEngine(Endpoint("http://none/v1", "none"), profile, scorer), list[Asked]()
+    found = list[Asked]()
     for context in contexts:
         recorder = _Recorder()
-        engine._client = recorder  # type: ignore[assignment]  # the recorder's use
+        engine = OpenAiEngine(recorder, profile, scorer)
         data = context.data
         asked = tuple(i for i, score in enumerate(data.question_evidence) if score >= least)
         request = DraftRequest(data.mail, data.passages, asked, evidence=data.question_evidence)

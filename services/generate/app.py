@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.generate.adapters.bus_scorer import BusScorer
 from services.generate.adapters.bus_watcher import BusWatcher
-from services.generate.adapters.endpoints import Endpoint
+from services.generate.adapters.endpoints import ChatClient, Endpoint
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.openai_judge import OpenAiJudge
@@ -33,13 +33,13 @@ class ContradictorySettings(Misconfigured):
 @asynccontextmanager
 async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """The engines of the settings, started, and the service that uses them."""
-    endpoint = endpoint_of(settings.generation)
+    client = client_of(settings.generation)
     scorer = BusScorer(bus)
     extractive = ExtractiveEngine(scorer, PromptFiles())
     profile = settings.generation.profile()
-    model = OpenAiEngine(endpoint, profile, scorer, BusWatcher(bus)) if endpoint else None
+    model = OpenAiEngine(client, profile, scorer, BusWatcher(bus)) if client else None
     engines = engines_of(settings.generation, extractive, model)
-    judge = judge_of(settings.generation, endpoint)
+    judge = judge_of(settings.generation, client)
     reading = settings.generation.judge
     service = GenerateService(
         engines=engines,
@@ -78,16 +78,22 @@ def engines_of(
     return engines
 
 
-def judge_of(generation: Generation, endpoint: Endpoint | None) -> OpenAiJudge | None:
+def client_of(generation: Generation) -> ChatClient | None:
+    """One for engine and judge: ``in_flight`` bounds the requests of both together."""
+    endpoint = endpoint_of(generation)
+    return ChatClient(endpoint) if endpoint else None
+
+
+def judge_of(generation: Generation, client: ChatClient | None) -> OpenAiJudge | None:
     """The judge of the settings, if any. Raises ``ContradictorySettings``."""
     if not generation.judge.enabled:
         return None
-    if endpoint is None:
+    if client is None:
         raise ContradictorySettings(
             "[generation.judge] enabled = true needs a model to read drafts: give 'endpoint' and "
             "'model' under [generation], or set enabled = false"
         )
-    return OpenAiJudge(endpoint)
+    return OpenAiJudge(client)
 
 
 def endpoint_of(generation: Generation) -> Endpoint | None:

@@ -1,7 +1,7 @@
 """The Ray Serve application: vLLM replicas behind an OpenAI-compatible address.
 
 On one machine ``sourcier serve`` runs ``python -m services.generate.serving``; a cluster takes
-``app`` by ``serve deploy`` with a file of ``deploy/ray/``.
+``app`` by ``serve deploy deploy/ray/serve.yaml``.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Failed(Exception):
 
 
 def app(args: dict[str, Any]) -> Application:
-    """The application of ``[serving]`` settings, which a cluster's file gives as ``args``."""
+    """The application of the settings that ``args`` give, those of ``[serving]``."""
     from services.generate.adapters.vllm_server import application
 
-    serving = Serving.model_validate(args)
+    serving = serving_plan.chosen(args)
     plan = serving_plan.replica(serving, _device(serving), os.cpu_count() or 1)
     return application(plan, serving.adapters, serving.longest_generation, serving.stalled_after)
 

@@ -26,6 +26,21 @@ OFFLINE = {
 QUIET = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_CONFIGURE_LOGGING": "1"}
 
 
+class NoSuchProfile(ValueError):
+    """A cluster's file names a profile that it does not hold; says which it holds."""
+
+
+def chosen(args: dict[str, Any]) -> Serving:
+    """The settings that ``args`` of a cluster's file give: those of the profile it names among its
+    ``profiles``, or its own. Raises ``NoSuchProfile``, ``ValidationError``."""
+    if "profiles" not in args:
+        return Serving.model_validate(args)
+    name, profiles = args.get("profile"), args["profiles"]
+    if name not in profiles:
+        raise NoSuchProfile(f"profile: {name!r} is none of {', '.join(profiles)}")
+    return Serving.model_validate(profiles[name])
+
+
 def served_name(serving: Serving) -> str:
     """What requests call the model: the given name, else its directory's, in lower case."""
     return serving.name or PurePath(serving.model).name.lower()

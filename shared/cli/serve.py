@@ -29,7 +29,7 @@ def serve(
 
     Prints the address and the variables with which `sourcier up` drafts with it. Ctrl-C finishes
     what is in hand. The section `[serving]` of sourcier.toml says more: replicas, lengths,
-    adapters. A cluster is served by Ray's own `serve deploy deploy/ray/mistral-7b.yaml`.
+    adapters. A cluster is served by Ray's own `serve deploy deploy/ray/serve.yaml`.
 
     Example: `sourcier serve --model qwen2.5-coder-1.5b-instruct --port 8000`
     """

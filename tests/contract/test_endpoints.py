@@ -90,6 +90,26 @@ async def test_the_only_server_is_tried_a_bounded_number_of_times(
     assert len(server.requests) == times
 
 
+async def test_a_silent_server_costs_one_timeout_and_is_tried_again_by_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.generate.adapters.endpoints._REST", 0.5)
+    with endpoint(Reply("lent", delay=1.0), Reply("lent", delay=1.0), GOOD) as server:
+        client = await client_of(server.url, timeout=0.3)
+        for _ in range(3):  # the first waits, the others are told at once
+            with pytest.raises(Unavailable):
+                await client.ask(ASKED)
+        assert len(server.requests) == 1
+        await asyncio.sleep(0.5)
+        tries = await asyncio.gather(*(client.ask(ASKED) for _ in range(4)), return_exceptions=True)
+        assert all(isinstance(error, Unavailable) for error in tries)
+        assert len(server.requests) == 2
+        await asyncio.sleep(0.5)
+        assert await client.ask(ASKED) == GOOD.content
+        assert await client.ask(ASKED) == GOOD.content
+        await client.stop()
+
+
 async def test_a_long_answer_that_comes_is_no_timeout() -> None:
     with endpoint(Reply("mot " * 60, pause=0.06)) as server:
         client = await client_of(server.url, timeout=0.4)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.generate.adapters.endpoints import Endpoint
+from services.generate.adapters.endpoints import ChatClient, Endpoint
 from services.generate.adapters.openai_judge import OpenAiJudge
 from services.generate.answer import EngineFailed
 from services.generate.app import ContradictorySettings, judge_of
@@ -24,7 +24,7 @@ FOUND = {"unsupported": [2], "unanswered": [], "objection": "Le délai n'est pas
 
 
 async def judged(url: str) -> Verdict:
-    judge = OpenAiJudge(Endpoint(url=url, model="m", timeout=5, backoff=()))
+    judge = OpenAiJudge(ChatClient(Endpoint(url=url, model="m", timeout=5, backoff=())))
     await judge.start()
     try:
         return await judge.judge(CASE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from services.generate.adapters.endpoints import Endpoint
+from services.generate.adapters.endpoints import ChatClient, Endpoint
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
 from services.generate.adapters.prompt_files import PromptFiles
@@ -134,7 +134,7 @@ def engine_at(url: str, form: Form = "parts", **settings: Any) -> OpenAiEngine:
     of_profile = {k: settings.pop(k) for k in list(settings) if k in ModelProfile.model_fields}
     values = {"model": "m", "timeout": 5.0, "backoff": (0.01, 0.01)} | settings
     return OpenAiEngine(
-        Endpoint(url=url, **values),
+        ChatClient(Endpoint(url=url, **values)),
         ModelProfile(form=form, **of_profile),
         own.get("scorer") or WordScorer(),
         own.get("watcher"),

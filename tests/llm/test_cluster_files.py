@@ -1,4 +1,4 @@
-"""The files of deploy/ray/ against Ray's and vLLM's own models; no GPU is needed for that."""
+"""The file of deploy/ray/ against Ray's and vLLM's own models; no GPU is needed for that."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from tests.llm.server import MARKS
 
 pytestmark = MARKS
 
-FILES = sorted((Path(__file__).parents[2] / "deploy" / "ray").glob("*.yaml"))
+FILE = Path(__file__).parents[2] / "deploy" / "ray" / "serve.yaml"
 PROGRAM = """
 import json, sys, yaml
 from ray._common.utils import import_attr
 from ray.serve._private.build_app import build_app
 from ray.serve.schema import ServeDeploySchema
-for file in sys.argv[1:]:
-    schema = ServeDeploySchema.model_validate(yaml.safe_load(open(file)))
-    (given,) = schema.applications
-    built = build_app(import_attr(given.import_path)(given.args), name=given.name)
+schema = ServeDeploySchema.model_validate(yaml.safe_load(open(sys.argv[1])))
+(given,) = schema.applications
+for profile in given.args["profiles"]:
+    args = given.args | {"profile": profile}
+    built = build_app(import_attr(given.import_path)(args), name=given.name)
     (replica,) = (d for d in built.deployments if d.name != built.ingress_deployment_name)
     options = json.loads(replica._deployment_config.model_dump_json())
     print(json.dumps([options, replica._replica_config.placement_group_bundles]))
@@ -36,21 +37,23 @@ for file in sys.argv[1:]:
 """In a process of its own: it imports Ray and vLLM."""
 
 
-def test_cluster_files_are_what_serve_deploy_takes() -> None:
+def test_each_profile_of_the_cluster_file_is_what_serve_deploy_takes() -> None:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *FILES],
+        [sys.executable, "-c", PROGRAM, FILE],
         capture_output=True,
         text=True,
         check=False,
         env=environment,  # with bytecode the import takes half the time
     )
     assert done.returncode == 0, done.stderr
-    assert len(FILES) == 2
-    for file, line in zip(FILES, done.stdout.splitlines()[-2:], strict=True):
+    args = yaml.safe_load(FILE.read_text())["applications"][0]["args"]
+    assert args["profile"] in args["profiles"]
+    assert list(args["profiles"]) == ["mistral-7b", "mixtral-8x7b"]
+    lines = done.stdout.splitlines()[-2:]
+    for given, line in zip(args["profiles"].values(), lines, strict=True):
         options, bundles = json.loads(line)
-        args = yaml.safe_load(file.read_text())["applications"][0]["args"]
-        serving = Serving.model_validate(args)
+        serving = Serving.model_validate(given)
         assert options["autoscaling_config"]["max_replicas"] == serving.max_replicas
         assert options["max_queued_requests"] == serving.max_queued_requests
         assert options["graceful_shutdown_timeout_s"] > serving.longest_generation

@@ -34,6 +34,15 @@ def test_replicas_on_cpus_share_the_cores_and_stay_offline() -> None:
     assert plan["engine_kwargs"]["kv_cache_memory_bytes"] == 1024**3
 
 
+def test_a_clusters_file_names_one_of_its_profiles() -> None:
+    profiles = {"small": {"model": "a"}, "large": {"model": "b", "tensor_parallel": 2}}
+    large = serving_plan.chosen({"profile": "large", "profiles": profiles})
+    assert large == Serving(model="b", tensor_parallel=2)
+    assert serving_plan.chosen({"model": "a"}) == Serving(model="a")
+    with pytest.raises(serving_plan.NoSuchProfile, match="'huge' is none of small, large"):
+        serving_plan.chosen({"profile": "huge", "profiles": profiles})
+
+
 def test_tensor_parallel_takes_its_gpus_from_one_machine() -> None:
     plan = serving_plan.replica(Serving(tensor_parallel=2), "gpu", cores=8)
     assert plan["placement_group_config"] == {

@@ -29,6 +29,8 @@ _FRESH = 15.0
 """Seconds for which a sign of life of an endpoint is believed."""
 _SHY = 10.0
 """Seconds for which an endpoint that failed is asked last."""
+_REST = 30.0
+"""Seconds for which an endpoint that gave no sign is not asked; then one request tries it."""
 _SAID = 300
 """Characters of a server's own message that are passed on."""
 
@@ -71,6 +73,12 @@ class _Server:
     """Whether it tells tokens when it is asked to."""
     asked: float = field(default=float("-inf"))
     failed: float = field(default=float("-inf"))
+    silent: bool = False
+    """Whether its last answer was none within the timeout."""
+
+    def rests(self, now: float) -> bool:
+        """Whether a request would only wait as long as those before it did."""
+        return self.silent and (self.in_flight > 0 or now - self.failed < _REST)
 
 
 class ChatClient:
@@ -81,6 +89,11 @@ class ChatClient:
         self._servers: list[_Server] = []
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._alive = float("-inf")
+
+    @property
+    def model(self) -> str:
+        """What the servers call it."""
+        return self._endpoint.model
 
     async def start(self) -> None:
         """Open the clients; the servers themselves may still be down."""
@@ -148,12 +161,16 @@ class ChatClient:
         async with self._slots:
             server = self._least_busy(tried)
             tried.add(server)
+            if server.rests(time.monotonic()):
+                raise Silent(
+                    "le serveur du modèle ne donnait plus signe ; il est réessayé sous peu"
+                )
             server.in_flight += 1
             server.asked = time.monotonic()
             try:
                 return await self._stream(server, messages, heard, options)
-            except Unavailable:
-                server.failed = time.monotonic()
+            except Unavailable as error:
+                server.failed, server.silent = time.monotonic(), isinstance(error, Silent)
                 raise
             finally:
                 server.in_flight -= 1
@@ -161,7 +178,7 @@ class ChatClient:
     def _least_busy(self, tried: set[_Server]) -> _Server:
         now = time.monotonic()
         left = [server for server in self._servers if server not in tried]
-        return min(left, key=lambda s: (now - s.failed < _SHY, s.in_flight, s.asked))
+        return min(left, key=lambda s: (s.rests(now), now - s.failed < _SHY, s.in_flight, s.asked))
 
     def check_started(self) -> None:
         """Raises ``RuntimeError`` outside start…stop."""
@@ -182,7 +199,7 @@ class ChatClient:
                 stream = await self._open(server, messages, options)
                 async with stream:  # a reader that leaves ends the generation too
                     async for chunk in stream:
-                        self._alive, any_sign = time.monotonic(), True
+                        self._alive, any_sign, server.silent = time.monotonic(), True, False
                         seen.chunk(chunk)
                         piece, reason = _read(chunk, reason)
                         text += piece

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import structlog
 
 from services.generate import checks, parsing, prompting, schemas
-from services.generate.adapters.endpoints import ChatClient, Endpoint, Heard
+from services.generate.adapters.endpoints import ChatClient, Heard
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import (
     DraftRequest,
@@ -43,19 +43,19 @@ class OpenAiEngine:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        client: ChatClient,
         profile: ModelProfile,
         scorer: SentenceScorer,
         watcher: Watcher | None = None,
     ) -> None:
-        self._client = ChatClient(endpoint)
+        self._client = client
         self._profile = profile
         self._scorer = scorer
         self._watcher = watcher
         self._prompts = PromptFiles(profile.form, examples=profile.examples)
         self.prompt = self._prompts.fingerprint
         # Not the address, which may change without changing drafts.
-        self.fingerprint = f"{endpoint.model}-{short_hash(profile.model_dump_json())}"
+        self.fingerprint = f"{client.model}-{short_hash(profile.model_dump_json())}"
 
     async def start(self) -> None:
         """Open the clients; the endpoint itself may still be down."""

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from services.generate import judging
-from services.generate.adapters.endpoints import ChatClient, Endpoint
+from services.generate.adapters.endpoints import ChatClient
 from services.generate.judging import Case, Verdict
 from shared.records import Message
 
@@ -17,8 +17,8 @@ _MAX_TOKENS = 200
 class OpenAiJudge:
     """Asks for a verdict under a JSON schema; used between ``start`` and ``stop`` only."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._client = ChatClient(endpoint)
+    def __init__(self, client: ChatClient) -> None:
+        self._client = client
         source = files("services.generate") / "prompts" / "fr" / "judge.j2"
         environment = Environment(
             undefined=StrictUndefined,
