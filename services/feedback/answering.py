@@ -106,7 +106,7 @@ class Answering:
         """One reply; raises NotFound."""
         found = await self._replies.reply(viewer, reply_id)
         if found is None:
-            raise NotFound(f"Aucune réponse {reply_id} n'est connue.")
+            raise NotFound("Aucune réponse {id} n'est connue.", id=reply_id)
         return found
 
     async def tell(self, viewer: Viewer, mail_id: UUID, word: Word) -> None:
@@ -119,7 +119,7 @@ class Answering:
             viewer, mail_id, lambda mailbox: event_of(word, mail_id, mailbox, now)
         )
         if mailbox is None:
-            raise NotFound(f"Aucun e-mail {mail_id} n'est connu.")
+            raise NotFound("Aucun e-mail {id} n'est connu.", id=mail_id)
         self._said()
 
     async def _settled(self, event: ReplyEvent) -> bool:

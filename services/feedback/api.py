@@ -16,6 +16,7 @@ from services.feedback.desk.guards import Admin, Agent, Looker, NotAllowed, Read
 from services.feedback.desk.middleware import Safety
 from services.feedback.desk.parts import Desk, desk_of
 from services.feedback.desk.problems import answer, sign_in_first
+from services.feedback.errors import Conflict, NotFound, Told, Unacceptable
 from services.feedback.records import (
     DocumentState,
     DraftSummary,
@@ -28,7 +29,6 @@ from services.feedback.records import (
     StoredDraft,
     StoredReview,
 )
-from services.feedback.reviewing import Conflict, NotFound, Unacceptable
 from services.feedback.signing_in import LINK_MINUTES
 from shared.delivery import Unavailable
 from shared.envelope import Frozen
@@ -128,26 +128,29 @@ async def make_link(request: Request, viewer: Admin, wish: LinkWish) -> Link:
     """A one-time link for an account, to hand to its owner."""
     token = await desk_of(request).signing.new_link(viewer, wish.account)
     if token is None:
-        raise NotFound(f"Aucun compte {wish.account!r} : `sourcier accounts list` les montre.")
+        raise NotFound(
+            "Aucun compte « {name} » : `sourcier accounts list` les montre.", name=wish.account
+        )
     return Link(path=f"/login?link={token}")
 
 
 def _not_found(request: Request, error: Exception) -> Response:
-    return answer(request, 404, "Introuvable", str(error))
+    return answer(request, 404, "Introuvable", error)
 
 
 def _conflict(request: Request, error: Exception) -> Response:
-    return answer(request, 409, "Décision impossible", str(error))
+    return answer(request, 409, "Décision impossible", error)
 
 
 def _unacceptable(request: Request, error: Exception) -> Response:
-    return answer(request, 422, "Relecture refusée", str(error))
+    return answer(request, 422, "Relecture refusée", error)
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
-    detail = (
+    detail = Told(
         "La base de données, ou un service dont celui-ci a besoin, ne répond pas ; réessayez dans"
-        f" un instant ({error})."
+        " un instant ({reason}).",
+        reason=error,
     )
     return answer(request, 503, "Service momentanément indisponible", detail)
 
@@ -155,7 +158,8 @@ def _unavailable(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     wrong = cast(RequestValidationError, error).errors()[:5]
     told = [f"{'.'.join(map(str, e['loc']))} : {e['msg']}" for e in wrong]
-    return answer(request, 422, "Requête invalide", "Champs à corriger : " + " ; ".join(told))
+    detail = Told("Champs à corriger : {fields}", fields=" ; ".join(told))
+    return answer(request, 422, "Requête invalide", detail)
 
 
 def _sign_in_first(request: Request, _error: Exception) -> Response:
@@ -163,7 +167,7 @@ def _sign_in_first(request: Request, _error: Exception) -> Response:
 
 
 def _not_allowed(request: Request, error: Exception) -> Response:
-    return answer(request, 403, "Accès refusé", str(error))
+    return answer(request, 403, "Accès refusé", error)
 
 
 _ERRORS = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
-from services.feedback.errors import Unacceptable
+from services.feedback.errors import Term, Unacceptable
 from services.feedback.records import StoredDraft
 from shared.records import Passage, Source
 
@@ -27,11 +27,19 @@ def unknown_marks(text: str, sources: Iterable[Source]) -> None:
     known = sorted(source.number for source in sources)
     unknown = sorted(marks(text) - set(known))
     if unknown:
-        one = len(unknown) == 1
-        what = "qui n'est pas une source" if one else "qui ne sont pas des sources"
+        named, own = _named(unknown), _named(known) or Term("aucune")
+        if len(unknown) == 1:
+            raise Unacceptable(
+                "Le texte renvoie à {marks}, qui n'est pas une source de ce brouillon"
+                " (sources : {sources}).",
+                marks=named,
+                sources=own,
+            )
         raise Unacceptable(
-            f"Le texte renvoie à {_named(unknown)}, {what} de ce brouillon"
-            f" (sources : {_named(known) or 'aucune'})."
+            "Le texte renvoie à {marks}, qui ne sont pas des sources de ce brouillon"
+            " (sources : {sources}).",
+            marks=named,
+            sources=own,
         )
 
 
@@ -39,11 +47,18 @@ def removed_marks(text: str, sources: Iterable[Source], removed: Collection[UUID
     """Raises Unacceptable when ``text`` cites a document that was taken away."""
     used = marks(text)
     gone = [s.number for s in sources if s.number in used and s.document_id in removed]
+    if len(gone) == 1:
+        raise Unacceptable(
+            "Le texte cite {marks}, dont le document a été retiré : ôtez cette citation ou"
+            " remplacez-la par une autre source.",
+            marks=_named(gone),
+        )
     if gone:
-        one = "dont le document a été retiré : ôtez cette citation ou remplacez-la"
-        more = "dont les documents ont été retirés : ôtez ces citations ou remplacez-les"
-        what = one if len(gone) == 1 else more
-        raise Unacceptable(f"Le texte cite {_named(gone)}, {what} par une autre source.")
+        raise Unacceptable(
+            "Le texte cite {marks}, dont les documents ont été retirés : ôtez ces citations ou"
+            " remplacez-les par une autre source.",
+            marks=_named(gone),
+        )
 
 
 def _named(numbers: Iterable[int]) -> str:

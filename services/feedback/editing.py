@@ -105,7 +105,9 @@ class Editing:
         """
         text = text.replace("\r\n", "\n").replace("\x00", "")
         if len(text) > TEXT_MOST:
-            raise Unacceptable(f"Le texte dépasse {TEXT_MOST} caractères : raccourcissez-le.")
+            raise Unacceptable(
+                "Le texte dépasse {most} caractères : raccourcissez-le.", most=TEXT_MOST
+            )
 
         def change(_: StoredDraft, edit: Edit) -> Edit:
             if edit.revision != revision and edit.text != text:
@@ -197,7 +199,7 @@ class Editing:
         if not asked:
             raise Unacceptable("Écrivez ce que vous cherchez dans les documents.")
         if len(asked) > QUESTION_MOST:
-            raise Unacceptable(f"La recherche dépasse {QUESTION_MOST} caractères.")
+            raise Unacceptable("La recherche dépasse {most} caractères.", most=QUESTION_MOST)
         mail = draft.data.mail
         query = SearchQuery(
             question=asked,
@@ -211,7 +213,9 @@ class Editing:
         except Unavailable as error:
             raise SearchDown(str(error)) from error
         except Invalid as error:
-            raise Unacceptable(f"La recherche n'a pas été comprise : {error}") from error
+            raise Unacceptable(
+                "La recherche n'a pas été comprise : {reason}", reason=error
+            ) from error
 
     def _hold(self, draft_id: UUID, force: bool = False) -> Hold:
         now = self._clock()

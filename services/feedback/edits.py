@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from services.feedback.citing import numbers_with, own_sources, sources_of
-from services.feedback.errors import Conflict
+from services.feedback.errors import Conflict, Term
 from services.feedback.records import Status, StoredDraft
 from shared.envelope import Frozen
 from shared.records import Passage, Source
@@ -70,8 +70,10 @@ class Held(Conflict):
     def __init__(self, lock: Lock, now: datetime) -> None:
         minutes = max(1, round((lock.expires - now).total_seconds() / 60))
         super().__init__(
-            f"{lock.name} travaille sur ce brouillon, qui lui est réservé pour encore {minutes} min"
-            " au plus. Attendez, ou prenez la main : ce qui est déjà saisi est gardé."
+            "{name} travaille sur ce brouillon, qui lui est réservé pour encore {minutes} min"
+            " au plus. Attendez, ou prenez la main : ce qui est déjà saisi est gardé.",
+            name=lock.name,
+            minutes=minutes,
         )
         self.lock = lock
 
@@ -144,15 +146,16 @@ def still_waiting(status: Status) -> None:
     """Raises Conflict unless a draft that stands at ``status`` may be worked on."""
     if status != "waiting":
         raise Conflict(
-            f"Ce brouillon {CLOSED[status]} : il ne peut plus être modifié. Rechargez la page."
+            "Ce brouillon {closed} : il ne peut plus être modifié. Rechargez la page.",
+            closed=CLOSED[status],
         )
 
 
-CLOSED: dict[Status, str] = {
-    "approved": "a déjà été approuvé",
-    "edited": "a déjà été corrigé puis approuvé",
-    "rejected": "a déjà été rejeté",
-    "withdrawn": "a été retiré",
-    "unused": "n'a pas servi (une réponse est partie sans lui)",
-    "waiting": "attend une décision",
+CLOSED: dict[Status, Term] = {
+    "approved": Term("a déjà été approuvé"),
+    "edited": Term("a déjà été corrigé puis approuvé"),
+    "rejected": Term("a déjà été rejeté"),
+    "withdrawn": Term("a été retiré"),
+    "unused": Term("n'a pas servi (une réponse est partie sans lui)"),
+    "waiting": Term("attend une décision"),
 }

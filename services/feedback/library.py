@@ -179,9 +179,14 @@ class Library:
                 "des tirets, 64 au plus : par exemple « aides-2026 »."
             )
         if form.audience not in self.audiences(viewer):
-            raise Unacceptable(f"Le public « {form.audience} » n'est pas de ceux que vous servez.")
+            raise Unacceptable(
+                "Le public « {audience} » n'est pas de ceux que vous servez.",
+                audience=form.audience,
+            )
         if not form.name.strip() or len(form.name) > NAME_MOST:
-            raise Unacceptable(f"Le nom du fichier doit avoir de 1 à {NAME_MOST} caractères.")
+            raise Unacceptable(
+                "Le nom du fichier doit avoir de 1 à {most} caractères.", most=NAME_MOST
+            )
         identity = document_id(form.collection, form.url or form.name)
         # A name that another audience's document has would replace that unseen.
         everyone = viewer.model_copy(update={"audiences": None})

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from services.feedback.reviewing import NotFound
+from services.feedback.errors import NotFound, Told
 from shared.envelope import Frozen
 from shared.objects import Missing, ObjectStore
 
@@ -26,11 +26,11 @@ _GONE = "Ce document n'est plus conservé."
 _PREFIX = re.compile(r"[0-9a-f]{16,64}")
 
 
-class Removed(Exception):
-    """The document, or this version of it, was taken away; the text is French."""
+class Removed(Told):
+    """The document, or this version of it, was taken away."""
 
-    def __init__(self, said: str, newest: str | None = None) -> None:
-        super().__init__(said)
+    def __init__(self, text: str, newest: str | None = None, **values: object) -> None:
+        super().__init__(text, **values)
         self.newest = newest
         """SHA-256 of the version that is there instead."""
 

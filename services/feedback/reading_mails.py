@@ -114,7 +114,7 @@ class MailReading:
         """One e-mail; raises NotFound, Unavailable."""
         found = await self.store.mail(viewer, mail_id)
         if found is None:
-            raise NotFound(f"Aucun e-mail {mail_id} n'est connu.")
+            raise NotFound("Aucun e-mail {id} n'est connu.", id=mail_id)
         return found
 
     async def whole(self, viewer: Viewer, mail_id: UUID) -> tuple[KeptMail, WholeMail]:
@@ -143,4 +143,6 @@ class MailReading:
             raise NotFound("Ce contenu n'est plus conservé.") from error
         except TooLarge as error:
             limit = at_most // 2**20
-            raise NotFound(f"Ce contenu dépasse {limit} Mio : il n'est pas affiché ici.") from error
+            raise NotFound(
+                "Ce contenu dépasse {most} Mio : il n'est pas affiché ici.", most=limit
+            ) from error

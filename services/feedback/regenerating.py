@@ -16,7 +16,10 @@ def still_open(kept: Kept) -> None:
     that it cites was taken away: its e-mail still needs an answer."""
     status = kept.draft.status
     if status != "waiting" and not (status == "withdrawn" and kept.removed):
-        raise Conflict(f"Ce brouillon {CLOSED[status]} : il ne sert plus à en demander un autre.")
+        raise Conflict(
+            "Ce brouillon {closed} : il ne sert plus à en demander un autre.",
+            closed=CLOSED[status],
+        )
 
 
 def request_of(kept: Kept, wish: RegenerateWish, number: int, time: datetime) -> DraftRequested:

@@ -14,7 +14,7 @@ from services.feedback.access import Viewer
 from services.feedback.citing import marks, removed_marks, unknown_marks
 from services.feedback.comparing import words_changed
 from services.feedback.edits import CLOSED, Held, Kept, Overwritten, opened
-from services.feedback.errors import Conflict, NotFound, Unacceptable, no_draft, used_id
+from services.feedback.errors import Conflict, Moment, NotFound, Unacceptable, no_draft, used_id
 from services.feedback.records import ReviewWish, StoredDraft, StoredReview
 from services.feedback.replying import reply_of
 from shared.envelope import Event, Frozen
@@ -56,10 +56,12 @@ def decide(
     known = kept.draft.review
     if known:
         if not _repeats(known, kept.draft, wish, viewer):
-            raise Conflict(_already(known))
+            raise _already(known)
         return Decided(known, ())
     if kept.draft.status != "waiting":
-        raise Conflict(f"Ce brouillon {CLOSED[kept.draft.status]} : il ne peut plus être relu.")
+        raise Conflict(
+            "Ce brouillon {closed} : il ne peut plus être relu.", closed=CLOSED[kept.draft.status]
+        )
     if kept.lock and kept.lock.account != viewer.account:
         raise Held(kept.lock, now)
     edit = kept.edit
@@ -128,8 +130,10 @@ def events_of(stored: StoredReview, kept: Kept, public_url: str | None) -> tuple
     largest = max(len(event.model_dump_json().encode()) for event in events)
     if largest > EVENT_MOST:
         raise Unacceptable(
-            f"La décision et sa réponse pèsent {largest // 1000} ko, le maximum est"
-            f" {EVENT_MOST // 1000} ko : raccourcissez le texte."
+            "La décision et sa réponse pèsent {size} ko, le maximum est {most} ko :"
+            " raccourcissez le texte.",
+            size=largest // 1000,
+            most=EVENT_MOST // 1000,
         )
     return tuple(events)
 
@@ -194,9 +198,9 @@ def _repeats(known: StoredReview, draft: StoredDraft, wish: ReviewWish, viewer: 
     return data.final_text == draft.text or data.reviewer == viewer.pseudonym
 
 
-def _already(known: StoredReview) -> str:
-    when = known.created.strftime("%d/%m/%Y à %H:%M UTC")
-    return (
-        f"Ce brouillon {CLOSED[known.review.decision]} le {when} : cette décision ne peut plus"
-        " être changée."
+def _already(known: StoredReview) -> Conflict:
+    return Conflict(
+        "Ce brouillon {closed} {when} : cette décision ne peut plus être changée.",
+        closed=CLOSED[known.review.decision],
+        when=Moment(known.created),
     )

@@ -186,7 +186,7 @@ class FeedbackService:
         found = await self._drafts.outcome(viewer, mail_id)
         if found is None:
             raise NotFound(
-                f"Aucun e-mail {mail_id} n'est connu : il n'est peut-être pas encore lu."
+                "Aucun e-mail {id} n'est connu : il n'est peut-être pas encore lu.", id=mail_id
             )
         return found
 

@@ -8,12 +8,14 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.feedback.desk import words
-from services.feedback.edits import Overwritten
+from services.feedback.edits import CLOSED, Held, Lock, Overwritten
+from services.feedback.errors import Conflict, Moment
 from services.feedback.withdrawing import WITHDRAWN
 from shared.settings import Misconfigured
 
@@ -23,6 +25,9 @@ MODULES = sorted(DESK.parent.rglob("*.py"))
 QUOTED = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 SAID = re.compile(rf"""(?<![\w.])_\(\s*{QUOTED}""")
 COUNTED = re.compile(rf"""(?<![\w.])_n\(\s*{QUOTED}\s*,\s*{QUOTED}""")
+ONE = slice(1)
+SAYING = {"say": ONE, "marked": ONE, "_": ONE, "many": slice(2), "answer": slice(2, 3)}
+"""Where calls have French, among their arguments."""
 NOON = datetime(2026, 11, 3, 9, 12, tzinfo=UTC)
 
 
@@ -35,14 +40,42 @@ def french_of_templates() -> Iterator[tuple[str, str]]:
 
 
 def french_of_modules() -> Iterator[tuple[str, str]]:
-    """Arguments of ``say``, ``many`` and ``marked`` (also as ``_``) that are written out."""
+    """Arguments of ``say``, ``many`` and ``marked`` (also as ``_``), and titles of ``answer``,
+    that are written out."""
     for module in MODULES:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and _name(node.func) in ("say", "many", "marked", "_"):
-                most = 2 if _name(node.func) == "many" else 1
-                for argument in node.args[:most]:
+            if isinstance(node, ast.Call) and (places := SAYING.get(_name(node.func))):
+                for argument in node.args[places]:
                     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                         yield module.name, argument.value
+
+
+REFUSALS = {
+    "NotFound", "Conflict", "Unacceptable", "Told", "Term", "Removed", "Refused", "ReasonMissing",
+    "NotAllowed", "TooMuch",
+}  # fmt: skip
+
+
+def french_of_refusals() -> Iterator[tuple[str, str]]:
+    """What use cases refuse: written out, what fills it apart, so that it has its English."""
+    for module in MODULES:
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        for kind in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+            if {_name(base) for base in kind.bases} & REFUSALS:
+                yield from _texts(module, kind, "__init__")
+        for name in REFUSALS:
+            yield from _texts(module, tree, name)
+
+
+def _texts(module: Path, tree: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else _name(node.func)
+            text = node.args[0]
+            if called == name and isinstance(text, ast.JoinedStr):
+                yield module.name, f"an f-string: {ast.unparse(text)}"
+            elif called == name and isinstance(text, ast.Constant):
+                yield module.name, str(text.value)
 
 
 def _name(function: ast.expr) -> str:
@@ -53,8 +86,10 @@ def _name(function: ast.expr) -> str:
 
 
 def test_every_french_word_has_its_english() -> None:
-    every = {*french_of_templates(), *french_of_modules()}
+    refusals = {*french_of_refusals()}
+    every = {*french_of_templates(), *french_of_modules(), *refusals}
     assert len(every) > 100, "the words were not found"
+    assert len(refusals) > 40, "the refusals were not found"
     missing = sorted(f"{where}: {text}" for where, text in every if text not in words.english())
     assert not missing, "\n".join(missing)
 
@@ -62,6 +97,30 @@ def test_every_french_word_has_its_english() -> None:
 def test_why_a_draft_was_withdrawn_or_not_saved_has_its_english() -> None:
     said = {*WITHDRAWN.values(), str(Overwritten(None))}
     assert not said - words.english().keys()
+
+
+def test_a_refusal_is_told_with_its_names_and_times_in_the_readers_language() -> None:
+    refusal = Conflict(
+        "Ce brouillon {closed} {when} : cette décision ne peut plus être changée.",
+        closed=CLOSED["edited"],
+        when=Moment(NOON),
+    )
+    held = Held(
+        Lock(draft_id=UUID(int=1), account="b", name="Béa {x}", since=NOON, expires=NOON), NOON
+    )
+    words.ZONE.set(ZoneInfo("Europe/Paris"))
+    assert str(refusal).startswith("Ce brouillon a déjà été corrigé puis approuvé le 03/11/2026 à")
+    words.LANG.set("en")
+    assert words.told(refusal) == (
+        "This draft has already been edited and approved (3 November 2026 at 10:12):"
+        " this decision can no longer be changed."
+    )
+    assert words.told(held).startswith("Béa {x} works on this draft, which is reserved")
+    words.LANG.set("fr")
+    assert words.told(refusal).startswith(
+        "Ce brouillon a déjà été corrigé puis approuvé le 3 novembre 2026 à 10:12 : cette"
+    )
+    assert words.told(held) == str(held)
 
 
 def test_one_french_word_has_one_english_and_the_same_names_to_fill() -> None:

@@ -37,10 +37,12 @@ class PostgresVersions:
         if row is None:
             return None
         if row["status"] == "removed":
-            raise Removed(f"Le document « {row['named']} » a été retiré.")
+            raise Removed("Le document « {title} » a été retiré.", title=row["named"])
         if row["sha256"] is None:
             return None
         newest = row["newest_sha"] if row["newest_sha"] != row["sha256"] else None
         if row["removed"] and row["submitted"] <= row["removed"]:
-            raise Removed(f"Cette version du document « {row['named']} » a été retirée.", newest)
+            raise Removed(
+                "Cette version du document « {title} » a été retirée.", newest, title=row["named"]
+            )
         return KeptVersion(**{name: row[name] for name in KEPT}, newest=newest)

@@ -185,8 +185,8 @@ class StoredInbox:
                 size += len(piece)
                 if size > self._most:
                     raise Unacceptable(
-                        f"Le fichier dépasse la limite de {self._most / 2**20:.3g} Mio : "
-                        "allégez-le ou découpez-le."
+                        "Le fichier dépasse la limite de {most} Mio : allégez-le ou découpez-le.",
+                        most=f"{self._most / 2**20:.3g}",
                     )
                 digest.update(piece)
                 copy.write(piece)

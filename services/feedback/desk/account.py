@@ -14,6 +14,7 @@ from services.feedback.desk.limiting import address_of
 from services.feedback.desk.parts import desk_of
 from services.feedback.desk.problems import is_local, too_often
 from services.feedback.desk.rendering import render
+from services.feedback.desk.words import told
 from services.feedback.signing_in import Refused
 
 router = APIRouter(include_in_schema=False)
@@ -56,7 +57,7 @@ async def sign_in(
     try:
         token = await desk.signing.sign_in(given, desk.cookies.browser(request), address)
     except Refused as error:
-        return _page(request, 401, next, "", None, str(error), False)
+        return _page(request, 401, next, "", None, told(error), False)
     desk.limits.signed_in(known, address)
     if request.state.caller.by == "cookie":  # its session makes room for the new one
         await desk.signing.end(request.state.caller.token)

@@ -12,7 +12,7 @@ from services.feedback.access import Viewer
 from services.feedback.desk.dataset_api import datasets_of
 from services.feedback.desk.guards import DataScientist
 from services.feedback.desk.rendering import render
-from services.feedback.desk.words import marked
+from services.feedback.desk.words import marked, told
 from services.feedback.differing import differences
 from services.feedback.reviewing import Conflict
 from services.feedback.training.pairs import KINDS, Kind
@@ -87,7 +87,7 @@ async def start(
     try:
         await datasets_of(request).start(viewer, wish)
     except Conflict as error:
-        return await _shown(request, viewer, str(error), 409)
+        return await _shown(request, viewer, told(error), 409)
     return RedirectResponse("/desk/datasets#export", status_code=303)
 
 

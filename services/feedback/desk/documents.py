@@ -17,7 +17,7 @@ from services.feedback.desk.queue import STATUSES
 from services.feedback.desk.rendering import render
 from services.feedback.desk.sources import Span, original, span, web_address
 from services.feedback.desk.uploading import TOO_MUCH, TooMuch, Upload, upload_of
-from services.feedback.desk.words import marked, say
+from services.feedback.desk.words import marked, say, told
 from services.feedback.library_records import PUBLIC, Form, Recent, Standing, Wish
 from services.feedback.reading_documents import Removed
 from services.feedback.reviewing import Unacceptable
@@ -72,8 +72,8 @@ async def hand_in(request: Request, viewer: Curator) -> Response:
     finally:
         await upload.close()
     if "application/json" in request.headers.get("accept", ""):
-        told = refused[0][1] if refused else SENT
-        return JSONResponse({"detail": say(told)}, status_code=422 if refused else 202)
+        detail = refused[0][1] if refused else say(SENT)
+        return JSONResponse({"detail": detail}, status_code=422 if refused else 202)
     if not refused:
         return RedirectResponse("/desk/documents#recent", status_code=303)
     return await _listed(request, viewer, Wish(), 1, refused, upload.fields)
@@ -108,7 +108,7 @@ async def replace(request: Request, viewer: Curator, document_id: UUID) -> Respo
         file = upload.files[0]
         await desk.library.replace(viewer, document_id, file.file, file.content_type)
     except Unacceptable as error:
-        return await _shown(request, viewer, document_id, error=str(error))
+        return await _shown(request, viewer, document_id, error=told(error))
     finally:
         await upload.close()
     return RedirectResponse(f"/desk/documents/{document_id}?said=version", status_code=303)
@@ -139,7 +139,7 @@ async def read(
     try:
         excerpt = await reading.passage_in_document(document_id, sha, start, end, who)
     except Removed as error:
-        return answer(request, 410, _REMOVED, str(error))
+        return answer(request, 410, _REMOVED, error)
     return render(
         request,
         "documents_text.html.j2",
@@ -158,7 +158,7 @@ async def file(request: Request, viewer: Reader, document_id: UUID, sha: str) ->
         reading = desk_of(request).reading
         return await original(reading, document_id, sha, viewer.audience_list)
     except Removed as error:
-        return answer(request, 410, _REMOVED, str(error))
+        return answer(request, 410, _REMOVED, error)
 
 
 _REMOVED = marked("Document retiré")
@@ -167,7 +167,7 @@ _REMOVED = marked("Document retiré")
 async def _take(request: Request, viewer: Viewer, upload: Upload) -> list[tuple[str, str]]:
     """Hand every file in; those refused, with the reason."""
     if not upload.files:
-        return [("", "Choisissez au moins un fichier.")]
+        return [("", say("Choisissez au moins un fichier."))]
     refused = []
     for one in upload.files:
         form = Form(
@@ -180,7 +180,7 @@ async def _take(request: Request, viewer: Viewer, upload: Upload) -> list[tuple[
         try:
             await desk_of(request).library.hand_in(viewer, form, one.file)
         except Unacceptable as error:
-            refused.append((one.filename, str(error)))
+            refused.append((one.filename, told(error)))
     return refused
 
 

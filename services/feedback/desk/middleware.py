@@ -20,7 +20,7 @@ from services.feedback.desk.guards import PUBLIC_BELOW, is_public
 from services.feedback.desk.limiting import Limits, address_of
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.problems import answer, sign_in_first, too_often
-from services.feedback.desk.words import LANG
+from services.feedback.desk.words import LANG, marked
 from shared.delivery import Unavailable
 
 log = structlog.get_logger()
@@ -126,7 +126,7 @@ class Safety:
             fine, receive = await has_token(request, receive, request.state.csrf)
         if fine:
             return None, receive
-        detail = (
+        detail = marked(
             "Cette demande ne vient pas d'une page ouverte ici, ou la page est trop ancienne :"
             " rechargez-la et recommencez."
         )
@@ -134,12 +134,12 @@ class Safety:
 
     def _failed(self, request: Request, error: Exception) -> Response:
         if isinstance(error, Unavailable):
-            detail = (
+            detail = marked(
                 "La base de données ne répond pas. Rien n'est perdu : réessayez dans un instant."
             )
             return answer(request, 503, "Service momentanément indisponible", detail)
         log.error("request failed", path=request.url.path, error=error, exc_info=error)
-        detail = (
+        detail = marked(
             "L'erreur est notée dans le journal du service. Réessayez, ou prévenez l'exploitant."
         )
         return answer(request, 500, "Erreur du service", detail)
@@ -177,9 +177,11 @@ def _too_large(request: Request) -> Response | None:
     if request.url.path.startswith(UPLOADS):
         return None
     if "transfer-encoding" in request.headers:  # of any length
-        return answer(request, 411, "Demande trop volumineuse", "Dites la longueur de la demande.")
+        return answer(
+            request, 411, "Demande trop volumineuse", marked("Dites la longueur de la demande.")
+        )
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) <= BODY_MOST:
         return None
-    detail = "Une demande peut peser 2 Mo au plus."
+    detail = marked("Une demande peut peser 2 Mo au plus.")
     return answer(request, 413, "Demande trop volumineuse", detail)

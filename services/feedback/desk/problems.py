@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from services.feedback.desk.rendering import render
-from services.feedback.desk.words import say
+from services.feedback.desk.words import marked, say, told
 
 
 def is_page(request: Request) -> bool:
@@ -27,22 +27,24 @@ def answer(
     request: Request,
     status: int,
     title: str,
-    detail: str,
+    detail: str | Exception,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The error as who asked can read it; ``title`` and ``detail`` are French."""
+    if not request.url.path.startswith("/v1/"):
+        title, detail = say(title), told(detail) if isinstance(detail, Exception) else say(detail)
     if is_page(request):
         page = render(request, "error.html.j2", status, status=status, title=title, detail=detail)
         page.headers.update(headers or {})
         return page
-    body = {"type": "about:blank", "status": status, "title": title, "detail": detail}
+    body = {"type": "about:blank", "status": status, "title": title, "detail": str(detail)}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 def sign_in_first(request: Request) -> Response:
     """To the login page and back for a page; 401 for everything else."""
     if not is_page(request):
-        detail = (
+        detail = marked(
             "Connectez-vous, ou joignez un jeton : « Authorization: Bearer … »"
             " (`sourcier accounts token`)."
         )

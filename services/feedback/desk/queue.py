@@ -139,7 +139,7 @@ async def mail(request: Request, viewer: Agent, mail_id: UUID) -> Response:
     """One e-mail that has no draft, or the way to its draft."""
     found = await desk_of(request).queue.mail(viewer, mail_id)
     if found is None:
-        raise NotFound(f"Aucun e-mail {mail_id} n'est connu.")
+        raise NotFound("Aucun e-mail {id} n'est connu.", id=mail_id)
     return render(request, "mails.html.j2", mail=found, skipped=SKIPPED)
 
 

@@ -15,7 +15,7 @@ from services.feedback.desk.rendering import render
 from services.feedback.desk.review_actions import actions
 from services.feedback.desk.review_show import Problem, load, problem_of, show, words
 from services.feedback.desk.review_view import OUTCOMES, ReviewView
-from services.feedback.desk.words import marked, say
+from services.feedback.desk.words import marked, say, told
 from services.feedback.edits import Kept
 from services.feedback.errors import Conflict, NotFound, SearchDown, Unacceptable
 from services.feedback.reading_documents import DocumentExcerpt, Removed
@@ -99,7 +99,7 @@ def _preview(
     try:
         decided = decide(kept, wish, viewer, utcnow(), desk.config.desk.public_url)
     except (Unacceptable, Conflict) as error:
-        return None, str(error)
+        return None, told(error)
     replies = (e.data for e in decided.events if isinstance(e.data, ReplyApprovedData))
     return next(replies, None), None
 
@@ -155,4 +155,4 @@ async def _excerpt(
     try:
         return await desk.reading.passage_in_document(*where, viewer.audience_list), ""
     except (NotFound, Removed) as error:
-        return None, str(error)
+        return None, told(error)

@@ -45,7 +45,7 @@ async def search(request: Request, viewer: Agent, draft_id: UUID, typed: Fields)
         try:
             found = await desk.editing.find(viewer, draft_id, typed.q)
         except SearchDown as error:
-            raise Unacceptable(str(error)) from error
+            raise Unacceptable(error.text, **error.values) from error
         return Done(found=found, told=say(marked("Recherche terminée.")))
 
     return await run(request, viewer, draft_id, typed, act)
@@ -190,7 +190,7 @@ async def reject(request: Request, viewer: Agent, draft_id: UUID, typed: Fields)
 def _reasons(given: Sequence[str]) -> tuple[Reason, ...]:
     known: tuple[Reason, ...] = get_args(Reason)
     if unknown := set(given) - set(known):
-        raise Unacceptable(f"Raison inconnue : {', '.join(sorted(unknown))}.")
+        raise Unacceptable("Raison inconnue : {reasons}.", reasons=", ".join(sorted(unknown)))
     return tuple(reason for reason in known if reason in given)
 
 
@@ -198,7 +198,9 @@ def _short(text: str) -> str:
     """What a person explains. Raises Unacceptable beyond what is kept of it."""
     told = text.replace("\r\n", "\n").strip()
     if len(told) > WORDS_MOST:
-        raise Unacceptable(f"Ce texte dépasse {WORDS_MOST} caractères : raccourcissez-le.")
+        raise Unacceptable(
+            "Ce texte dépasse {most} caractères : raccourcissez-le.", most=WORDS_MOST
+        )
     return told
 
 

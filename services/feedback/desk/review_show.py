@@ -21,7 +21,7 @@ from services.feedback.desk.review_view import (
     ReviewView,
     view_of,
 )
-from services.feedback.desk.words import many, marked, number
+from services.feedback.desk.words import many, marked, number, told
 from services.feedback.differing import Piece, differences
 from services.feedback.edits import Held, Overwritten
 from services.feedback.errors import Conflict
@@ -57,7 +57,7 @@ class ReasonMissing(Exception):
 
 def problem_of(error: Exception, typed: str | None, revision: int | None = None) -> Problem:
     """What the page tells of a refusal; ``revision`` that ``typed`` rests on, if not kept."""
-    detail = str(error)
+    detail = told(error)
     if isinstance(error, Held):
         title = marked("Quelqu'un d'autre y travaille")
         return Problem(kind="held", title=title, detail=detail, revision=revision)

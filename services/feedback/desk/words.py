@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.feedback.errors import Moment, Term, Told
 from shared.settings import Misconfigured
 
 LOCALE = Path(__file__).with_name("locale")
@@ -33,6 +34,19 @@ def say(text: str, **values: object) -> str:
     """``text`` in the reader's language, ``{name}`` filled; templates call it ``_``."""
     told = english().get(text, text) if LANG.get() == "en" else text
     return told.format(**values) if values else told
+
+
+def told(error: Exception) -> str:
+    """What a refusal says, in the reader's language."""
+    if not isinstance(error, Told):
+        return say(str(error))
+    return say(error.text, **{name: _value(value) for name, value in error.values.items()})
+
+
+def _value(value: object) -> object:
+    if isinstance(value, Moment):
+        return when(value.at)
+    return say(value) if isinstance(value, Term) else value
 
 
 def marked(text: str) -> str:

@@ -131,7 +131,7 @@ class Datasets:
         """How an export stands. Raises NotFound."""
         found = await self._versions.export(viewer, export_id)
         if found is None:
-            raise NotFound(f"Aucun export {export_id} n'est connu.")
+            raise NotFound("Aucun export {id} n'est connu.", id=export_id)
         return self._judged(found)
 
     async def last(self, viewer: Viewer) -> Export | None:
@@ -147,7 +147,7 @@ class Datasets:
         """One version. Raises NotFound."""
         found = await self._versions.version(viewer, version)
         if found is None:
-            raise NotFound(f"Aucune version v{version} des jeux de données n'est connue.")
+            raise NotFound("Aucune version v{n} des jeux de données n'est connue.", n=version)
         return found
 
     async def counts(self, viewer: Viewer) -> Counts:
@@ -161,7 +161,7 @@ class Datasets:
         found = await self.version(viewer, version)
         size = 0 if path == MANIFEST else found.sizes.get(path)
         if size is None:
-            raise NotFound(f"La version v{version} n'a pas de fichier « {path} ».")
+            raise NotFound("La version v{n} n'a pas de fichier « {path} ».", n=version, path=path)
         await self._audit.record(viewer, "dataset.download", f"dataset:v{version}", path=path)
         return size, self._objects.stream(f"{found.prefix}{path}")
 
