@@ -97,9 +97,10 @@ class PostgresVersions:
                 why.replace("\x00", "")[:2000],
             )
 
-    async def versions(self, viewer: Viewer) -> Sequence[Version]:
+    async def versions(self, viewer: Viewer, limit: int, after: int | None) -> Sequence[Version]:
+        query = f"{_VERSION} and ($2::int is null or version < $2) order by version desc limit $3"
         async with transaction(self._pool) as db:
-            found = await db.fetch(f"{_VERSION} order by version desc", viewer.mailbox_list)
+            found = await db.fetch(query, viewer.mailbox_list, after, limit)
             return [_version(row) for row in found]
 
     async def version(self, viewer: Viewer, version: int) -> Version | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from services.feedback.desk.guards import DataScientist
@@ -16,6 +16,10 @@ from services.feedback.training.versions import Datasets, Export, ExportWish, Ve
 
 router = APIRouter(prefix="/v1/datasets", responses=REFUSALS, tags=["datasets"])
 Number = Annotated[int, Path(ge=1, le=1_000_000, description="The n of version vN.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+After = Annotated[
+    int | None, Query(ge=1, le=1_000_000, description="The last version of the page before.")
+]
 
 
 def datasets_of(request: Request) -> Datasets:
@@ -30,10 +34,12 @@ async def start(request: Request, viewer: DataScientist, wish: ExportWish) -> Ex
     return await datasets_of(request).start(viewer, wish)
 
 
-@router.get("", summary="All versions, newest first")
-async def versions(request: Request, viewer: DataScientist) -> Sequence[Version]:
+@router.get("", summary="Versions, newest first")
+async def versions(
+    request: Request, viewer: DataScientist, limit: Limit = 50, after: After = None
+) -> Sequence[Version]:
     """Each with its manifest: counts, hashes, configuration, what was left out and why."""
-    return await datasets_of(request).versions(viewer)
+    return await datasets_of(request).versions(viewer, limit, after)
 
 
 @router.get("/exports/{export_id}", summary="How an export stands")

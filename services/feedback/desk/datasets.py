@@ -9,9 +9,9 @@ from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.feedback.access import Viewer
-from services.feedback.desk.dataset_api import datasets_of
+from services.feedback.desk.dataset_api import After, datasets_of
 from services.feedback.desk.guards import DataScientist
-from services.feedback.desk.rendering import render
+from services.feedback.desk.rendering import render, url
 from services.feedback.desk.words import marked, told
 from services.feedback.differing import differences
 from services.feedback.reviewing import Conflict
@@ -63,14 +63,15 @@ ENTITIES: dict[Entity, str] = {
     "NIR": marked("numéros de sécurité sociale"),
     "NAISSANCE": marked("dates de naissance"),
 }
+PAGE = 20
 INTERRUPTED = marked("L'export a été interrompu : relancez-le.")
 Number = Annotated[int, Path(ge=1, le=1_000_000)]
 
 
 @router.get("/desk/datasets")
-async def datasets(request: Request, viewer: DataScientist) -> HTMLResponse:
-    """Counts, the last export, the versions."""
-    return await _shown(request, viewer)
+async def datasets(request: Request, viewer: DataScientist, after: After = None) -> HTMLResponse:
+    """Counts, the last export, the versions: the newest, or those older than ``after``."""
+    return await _shown(request, viewer, after=after)
 
 
 @router.post("/desk/datasets")
@@ -129,17 +130,25 @@ async def version(
 
 
 async def _shown(
-    request: Request, viewer: Viewer, error: str = "", status: int = 200
+    request: Request,
+    viewer: Viewer,
+    error: str = "",
+    status: int = 200,
+    after: int | None = None,
 ) -> HTMLResponse:
     use = datasets_of(request)
     export = await use.last(viewer)
+    found = await use.versions(viewer, PAGE + 1, after)
+    page = request.url.path
     return render(
         request,
         "datasets.html.j2",
         status_code=status,
         counts=await use.counts(viewer),
         export=export,
-        versions=await use.versions(viewer),
+        versions=found[:PAGE],
+        first=page if after else None,
+        next=url(page, after=found[PAGE - 1].version) if len(found) > PAGE else None,
         error=error,
         **_told(export),
         **_words(),

@@ -85,8 +85,8 @@ class Versions(Protocol):
     async def failed(self, export_id: UUID, why: str) -> None:
         """Note why an export that still runs gave nothing."""
 
-    async def versions(self, viewer: Viewer) -> Sequence[Version]:
-        """All versions, newest first."""
+    async def versions(self, viewer: Viewer, limit: int, after: int | None) -> Sequence[Version]:
+        """Newest first, those older than the version `after`."""
 
     async def version(self, viewer: Viewer, version: int) -> Version | None:
         """One of them."""
@@ -139,9 +139,9 @@ class Datasets:
         found = await self._versions.last(viewer)
         return self._judged(found) if found else None
 
-    async def versions(self, viewer: Viewer) -> Sequence[Version]:
-        """All versions, newest first."""
-        return await self._versions.versions(viewer)
+    async def versions(self, viewer: Viewer, limit: int, after: int | None) -> Sequence[Version]:
+        """Newest first, those older than the version `after`."""
+        return await self._versions.versions(viewer, limit, after)
 
     async def version(self, viewer: Viewer, version: int) -> Version:
         """One version. Raises NotFound."""
