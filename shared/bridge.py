@@ -69,6 +69,16 @@ class Incoming(Account):
         return self
 
 
+class Signature(Section):
+    """A DKIM signature; receivers ask the DNS for ``<selector>._domainkey.<domain>``."""
+
+    selector: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
+    domain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+    """The sender's, when it is not given."""
+    key_file: Path
+    """A private key in PEM form, RSA or Ed25519."""
+
+
 class Outgoing(Account):
     """Where approved replies go: sent by SMTP, or appended by IMAP to the folder of drafts."""
 
@@ -78,6 +88,15 @@ class Outgoing(Account):
     folder: str = "Drafts"
     patience_hours: float = Field(default=24, gt=0)
     """A server that puts a reply off longer is told as a failure."""
+    dkim: Signature | None = None
+
+    @model_validator(mode="after")
+    def _signs_what_it_sends(self) -> Self:
+        if self.dkim and self.mode != "send":
+            raise ValueError(
+                "'dkim' needs mode = 'send': a draft leaves from another program, which signs it"
+            )
+        return self
 
 
 class Listen(Section):

@@ -30,11 +30,12 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """Everything that the bridge needs, until it stops."""
     config = settings.bridge
     check(config, settings.mailboxes)
+    mailers = {box: mailer(out) for box, out in config.outgoing.items()}
     objects = S3Objects(settings.objects)
     pool = await open_pool(settings.postgres, "mail")
     locks = await open_pool(settings.postgres, "mail")
     sends, places = PostgresSends(pool, locks), PostgresPlaces(pool)
-    replies = Replies({box: mailer(out) for box, out in config.outgoing.items()}, sends, utcnow)
+    replies = Replies(mailers, sends, utcnow)
     if config.outgoing:
         register(bus, replies)
     limit = settings.ingest.mail_max_bytes
@@ -90,7 +91,7 @@ def addresses(mailboxes: dict[str, Mailbox]) -> dict[str, str]:
 
 
 def mailer(config: Outgoing) -> Mailer:
-    """Where replies of one mailbox go."""
+    """Where replies of one mailbox go. Raises Misconfigured when its key cannot sign."""
     return SmtpMailer(config) if config.mode == "send" else DraftsMailer(config)
 
 

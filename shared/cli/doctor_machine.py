@@ -15,13 +15,14 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import TomlConfigSettingsSource
 
+from shared import dkim_keys
 from shared.cli.config import PREFIX, path_of_file
 from shared.cli.findings import Finding, ok, problem, skipped
 from shared.models import directory
 from shared.models.local import KNOWN
 from shared.models.manifest import name_of
 from shared.models.policy import Refused
-from shared.settings import MIB, Settings, model_cache
+from shared.settings import MIB, Misconfigured, Settings, model_cache
 from shared.topology import SAYS, STREAMS
 
 GIB = 1024 * MIB
@@ -33,6 +34,7 @@ OTHER_VARIABLES = {
 }
 ALWAYS = ("", "cli")
 HASHED = "embedding model"
+KEY = "key_file"
 PARTS = (*SAYS, "stack", "serve")
 
 
@@ -177,6 +179,8 @@ def files(config: Settings) -> Iterator[Finding]:
     }
     for box, account in (*config.bridge.incoming.items(), *config.bridge.outgoing.items()):
         named[f"bridge.{box}.token_file"] = account.token_file
+    for box, sending in config.bridge.outgoing.items():
+        named[f"bridge.{box}.dkim.{KEY}"] = sending.dkim.key_file if sending.dkim else None
     for name, path in named.items():
         if path is None:
             continue
@@ -187,8 +191,18 @@ def files(config: Settings) -> Iterator[Finding]:
             yield problem(name, f"{path} cannot be read", f"correct {name}, or the file's rights")
         elif path.stat().st_mode & stat.S_IRWXO:
             yield problem(name, f"{path} is open to everybody", f"chmod 600 {path}")
+        elif name.endswith(KEY) and (told := _no_key(path)):
+            yield problem(name, told, "name another key, or another file")
         else:
             yield ok(name, str(path))
+
+
+def _no_key(path: Path) -> str:
+    try:
+        dkim_keys.read(path)
+    except Misconfigured as error:
+        return str(error)
+    return ""
 
 
 def _reached(folder: Path) -> bool:

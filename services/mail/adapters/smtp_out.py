@@ -10,7 +10,9 @@ import aiosmtplib
 from aiosmtplib import SMTP, SMTPResponseException
 
 from services.mail.adapters import accounts
+from services.mail.adapters.dkim import Signer
 from services.mail.composing import Letter
+from services.mail.headers import sender
 from services.mail.service import Ambiguous, PutOff, Refused, Step
 from shared.bridge import Outgoing
 from shared.delivery import Unavailable
@@ -24,17 +26,21 @@ class SmtpMailer:
     """The Protocol ``Mailer``, a connection for each reply."""
 
     def __init__(self, config: Outgoing) -> None:
+        """Raises Misconfigured when its key cannot sign."""
         self._config = config
+        domain = sender(config.sender).domain
+        self._signer = Signer(config.dkim, domain) if config.dkim else None
         self._port = config.port or PORTS[config.security]
         self.sender = config.sender
         self.patience_hours = config.patience_hours
 
     async def send(self, letter: Letter, before_data: Step) -> Literal["sent"]:
         client = self._client()
+        content = self._signer.signed(letter.content) if self._signer else letter.content
         try:
             await self._envelope(client, letter)
             await before_data()
-            await _content(client, letter)
+            await _content(client, content)
             with suppress(aiosmtplib.SMTPException, OSError):  # it has the e-mail already
                 await client.quit(timeout=2)
         finally:
@@ -79,9 +85,9 @@ class SmtpMailer:
         )
 
 
-async def _content(client: SMTP, letter: Letter) -> None:
+async def _content(client: SMTP, content: bytes) -> None:
     try:
-        await client.data(letter.content)
+        await client.data(content)
     except SMTPResponseException as error:
         raise _answer(error) from error
     except Exception as error:
