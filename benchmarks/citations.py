@@ -1,13 +1,16 @@
 """Citations and refusals: are statements sourced, and is there no draft when nothing answers?
 
-    python -m benchmarks.citations [--questions N] [--endpoint URL --model NAME] [--fit]
+    python -m benchmarks.citations [--questions N] [--endpoint URL --model NAME]
+        [--form parts|marks|select] [--judge]
+    python -m benchmarks.citations --fit
 
 The example e-mails, and questions of PIAF whose answers are known, each asked twice of all its
 paragraphs: as they are, and with every passage that holds a known answer taken out. Retrieval and
 generate are the services' own, without the bus. Whether a passage supports a statement is judged
 by a measure of this program (``piaf.supports``). Each question is drafted with all thresholds off,
 so that one run gives the whole curve; the other figures are of what the thresholds in the code let
-through. A model takes some 12 s a question on 2 cores: `--questions 30`. ``--fit`` fits the
+through. A model takes some 12 s a question on 2 cores, several times that in a form in which it
+writes: `--questions 30`. ``--fit`` fits the
 estimates of grounding and support anew on the questions of all other paragraphs.
 """
 
@@ -19,6 +22,8 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
@@ -29,15 +34,17 @@ from benchmarks.report import report
 from services.generate.adapters.bus_scorer import BusScorer
 from services.generate.adapters.extractive_engine import ExtractiveEngine
 from services.generate.adapters.openai_engine import OpenAiEngine
+from services.generate.adapters.openai_judge import OpenAiJudge
 from services.generate.adapters.prompt_files import PromptFiles
 from services.generate.answer import DraftRequest, EngineFailed
 from services.generate.app import client_of
 from services.generate.grounding import Gate, estimates
+from services.generate.judging import Judge
 from services.generate.service import Engine, GenerateService, Rules
 from services.generate.verifying import Verifier
 from shared.bus import Bus
 from shared.events import ContextRetrieved, DraftReady
-from shared.model_settings import Generation
+from shared.model_settings import Generation, ModelProfile
 from shared.settings import model_cache
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -50,14 +57,14 @@ AIMS = {
 class Drafter:
     """generate with one engine, its thresholds off."""
 
-    def __init__(self, engine: Engine, bus: Bus) -> None:
+    def __init__(self, engine: Engine, bus: Bus, judge: Judge | None) -> None:
         scorer = BusScorer(bus)
         self._scorer = scorer
         self._service = GenerateService(
             engines={engine.name: engine},
             default=engine.name,
             gate=Gate(scorer, least=0),
-            verifier=Verifier(scorer),
+            verifier=Verifier(scorer, judge),
             rules=Rules(min_evidence=0, signatures={}),
             clock=lambda: NOW,
             timer=time.perf_counter,
@@ -97,14 +104,25 @@ class Drafter:
         return max(found.values(), default=0.0)
 
 
-def engine_of(options: argparse.Namespace, bus: Bus) -> Engine:
-    """The extractive engine, or the model at the endpoint given."""
-    if options.endpoint is None:
-        return ExtractiveEngine(BusScorer(bus), PromptFiles())
+@asynccontextmanager
+async def drafter_of(options: argparse.Namespace, bus: Bus) -> AsyncIterator[Drafter]:
+    """With the extractive engine, or the model at the endpoint given, which may be judge too."""
     settings = Generation(endpoint=options.endpoint, model=options.model)
-    client = client_of(settings)
-    assert client is not None
-    return OpenAiEngine(client, settings.profile(), BusScorer(bus))
+    client, scorer, engine = client_of(settings), BusScorer(bus), None
+    if client is not None:
+        profile = settings.profile()
+        if options.form:
+            profile = ModelProfile(
+                form=options.form, examples=True, context_tokens=1500, max_tokens=400, temperature=0
+            )
+        engine = OpenAiEngine(client, profile, scorer)
+        await client.start()
+    judge = OpenAiJudge(client) if client and options.judge else None
+    try:
+        yield Drafter(engine or ExtractiveEngine(scorer, PromptFiles()), bus, judge)
+    finally:
+        if client is not None:
+            await client.stop()
 
 
 async def on_piaf(lib: Library, drafter: Drafter, count: int) -> tuple[list[Drafted], ...]:
@@ -138,22 +156,19 @@ async def on_examples(model: Path, folder: Path, options: argparse.Namespace) ->
     async with library(model, folder) as lib:
         files = sorted((EXAMPLES / "documents").iterdir())
         await lib.add(Page(path.name, path.read_bytes()) for path in files)
-        bus = cast("Bus", lib.bus)
-        engine = engine_of(options, bus)
-        await engine.start()
-        drafter = Drafter(engine, bus)
-        for name, wish in expected.items():
-            if wish["outcome"] == "skipped":
-                continue
-            mail = read_block((EXAMPLES / "mails" / name).read_bytes())
-            each = await drafter.draft(await lib.found(mail))
-            drafts += [each] if each.passes() else []
-            said = each.outcome.data.text if each.passes() else ""
-            keys = [key for answer in wish.get("answers", []) for key in answer["keys"]]
-            good = (wish["outcome"] == "draft") == each.passes() and all(k in said for k in keys)
-            right += good
-            wrong += [] if good else [name]
-        await engine.stop()
+        async with drafter_of(options, cast("Bus", lib.bus)) as drafter:
+            for name, wish in expected.items():
+                if wish["outcome"] == "skipped":
+                    continue
+                mail = read_block((EXAMPLES / "mails" / name).read_bytes())
+                each = await drafter.draft(await lib.found(mail))
+                drafts += [each] if each.passes() else []
+                said = each.outcome.data.text if each.passes() else ""
+                keys = [key for answer in wish.get("answers", []) for key in answer["keys"]]
+                wanted = (wish["outcome"] == "draft") == each.passes()
+                good = wanted and all(key in said for key in keys)
+                right += good
+                wrong += [] if good else [name]
     return {
         "examples as expected": f"{right} of {right + len(wrong)}",
         "examples not as expected": wrong,
@@ -167,11 +182,8 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
         figures = await on_examples(model, Path(name) / "examples", options)
         async with library(model, Path(name) / "piaf") as lib:
             await lib.add(piaf.pages(), keep=options.keep)
-            bus = cast("Bus", lib.bus)
-            engine = engine_of(options, bus)
-            await engine.start()
-            groups = await on_piaf(lib, Drafter(engine, bus), options.questions)
-            await engine.stop()
+            async with drafter_of(options, cast("Bus", lib.bus)) as drafter:
+                groups = await on_piaf(lib, drafter, options.questions)
     return figures | summary(*groups)
 
 
@@ -180,6 +192,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--endpoint", help="an OpenAI-compatible address, …/v1")
     parser.add_argument("--model", help="the model to ask for there")
+    parser.add_argument("--form", choices=("parts", "marks", "select"), help="not its profile's")
+    parser.add_argument("--judge", action="store_true", help="the model reads its drafts too")
     parser.add_argument("--keep", type=Path, help="file to keep PIAF's vectors in between runs")
     parser.add_argument(
         "--fit", action="store_true", help="fit the estimates anew, measure nothing"
@@ -194,7 +208,8 @@ def main() -> None:
 
         asyncio.run(fitting.run(options.questions, options.keep))
         return
-    name = f"citations, {options.model or 'extractive'}"
+    forms = [options.form or "", "judge" if options.judge else ""]
+    name = " ".join(["citations,", options.model or "extractive", *filter(None, forms)])
     report(name, asyncio.run(measure(options)), AIMS)
 
 

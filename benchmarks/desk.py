@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--requests", type=int, default=100)
     parser.add_argument(
-        "--pairs", type=int, default=10_000, help="0: no export; 100000 takes an hour"
+        "--pairs", type=int, default=10_000, help="0: no export; 100000 take a quarter of an hour"
     )
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
