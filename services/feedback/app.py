@@ -37,7 +37,6 @@ from shared.bus import Bus
 from shared.clock import utcnow
 from shared.objects import S3Objects
 from shared.postgres import Pool, open_pool
-from shared.progress import DraftProgress
 from shared.queries import SearchAnswer, SearchQuery
 from shared.runtime import Parts, run
 from shared.settings import Settings
@@ -95,7 +94,7 @@ def _editing(settings: Settings, pool: Pool, bus: Bus) -> Editing:
 
 def _progress(bus: Bus) -> Progress:
     progress = Progress()
-    bus.broker.subscriber(f"{DraftProgress.PREFIX}.>")(progress.hear)
+    bus.overhears(progress.hear)
     return progress
 
 

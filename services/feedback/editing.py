@@ -54,7 +54,7 @@ class Edits(Protocol):
 
         A lock that was taken from another is in the audit."""
 
-    async def release(self, viewer: Viewer, draft_id: UUID) -> None:
+    async def release(self, viewer: Viewer, draft_id: UUID, now: datetime) -> None:
         """Give the viewer's own lock back."""
 
     async def change(self, viewer: Viewer, hold: Hold, change: Change) -> Edit | None:
@@ -131,8 +131,9 @@ class Editing:
 
     async def release(self, viewer: Viewer, draft_id: UUID) -> None:
         """Let others work on the draft at once; what was typed stays. Raises NotFound."""
-        _there(await self._edits.kept(viewer, draft_id, self._clock()), draft_id)
-        await self._edits.release(viewer, draft_id)
+        now = self._clock()
+        _there(await self._edits.kept(viewer, draft_id, now), draft_id)
+        await self._edits.release(viewer, draft_id, now)
 
     async def find(self, viewer: Viewer, draft_id: UUID, question: str) -> tuple[Passage, ...]:
         """Passages for ``question`` among what may answer the draft's e-mail, best first.

@@ -100,13 +100,14 @@ class Hold(Frozen):
 
 
 class Kept(Frozen):
-    """A draft with what agents do to it: ``lock`` is the one in force, ``since`` the time from
-    which the viewer worked on it; ``removed`` are those of its documents that were taken away."""
+    """A draft with what agents do to it: ``lock`` is the one in force, ``worked`` the seconds for
+    which it was the viewer's, None when it never was; ``removed`` are those of its documents that
+    were taken away."""
 
     draft: StoredDraft
     edit: Edit | None = None
     lock: Lock | None = None
-    since: AwareDatetime | None = None
+    worked: float | None = None
     removed: frozenset[UUID] = frozenset()
 
 

@@ -69,14 +69,14 @@ def decide(
         raise Overwritten(edit)
     review = StoredReview(
         created=now,
-        review=review_of(kept, wish, viewer, now),
+        review=review_of(kept, wish, viewer),
         added=edit.added if edit else (),
         numbers=edit.numbers if edit else {},
     )
     return Decided(review, events_of(review, kept, public_url))
 
 
-def review_of(kept: Kept, wish: ReviewWish, viewer: Viewer, now: datetime) -> ReviewRecordedData:
+def review_of(kept: Kept, wish: ReviewWish, viewer: Viewer) -> ReviewRecordedData:
     """The review that ``wish`` makes.
 
     Approving a changed text counts as an edit, and an edit that changes nothing as an approval.
@@ -112,7 +112,7 @@ def review_of(kept: Kept, wish: ReviewWish, viewer: Viewer, now: datetime) -> Re
         ),
         wrong_passages=tuple(wrong),
         reviewer=viewer.pseudonym,
-        seconds=wish.seconds if wish.seconds is not None else _worked(kept, now),
+        seconds=wish.seconds if wish.seconds is not None else kept.worked,
     )
 
 
@@ -177,11 +177,6 @@ def _used(sources: tuple[Source, ...], text: str, wrong: Collection[UUID]) -> se
     numbers = marks(text)
     found = {p for source in sources if source.number in numbers for p in source.passage_ids}
     return found - set(wrong)
-
-
-def _worked(kept: Kept, now: datetime) -> float | None:
-    """Seconds since the agent opened the draft; None when nobody did."""
-    return max(0.0, (now - kept.since).total_seconds()) if kept.since else None
 
 
 def _review_id(draft: StoredDraft, decision: Decision, text: str) -> UUID:

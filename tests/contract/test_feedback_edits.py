@@ -280,6 +280,24 @@ async def test_the_review_takes_what_was_done_and_forgets_it(world: World) -> No
             await late
 
 
+async def test_the_time_it_took_adds_up_over_an_agents_sittings(world: World) -> None:
+    await world.editing.open(ALIX, DRAFT)
+    world.later(minutes=25)  # for ten of which the lock held
+    await world.editing.open(ALIX, DRAFT)
+    world.later(minutes=2)
+    await world.editing.release(ALIX, DRAFT)
+    world.later(minutes=30)
+    await world.editing.open(BEA, DRAFT)
+    world.later(minutes=1)
+    await world.editing.take_over(ALIX, DRAFT)
+    world.later(minutes=3)
+    await world.editing.save(ALIX, DRAFT, "Trois [1].", 0)
+    world.later(seconds=5)
+    done = await world.service.review(ALIX, DRAFT, ReviewWish(decision="edited"))
+    assert done.review.seconds == (10 + 2 + 3) * 60 + 5
+    assert await world.pool.fetchval("select count(*) from feedback.sittings") == 0
+
+
 async def test_what_was_typed_survives_a_new_process(world: World, postgres_dsn: str) -> None:
     await world.editing.save(ALIX, DRAFT, "À moitié écr", 0)
     async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=1) as pool:

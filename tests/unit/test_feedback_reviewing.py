@@ -223,7 +223,7 @@ def test_who_reviewed_is_a_pseudonym_and_the_time_is_that_of_the_lock() -> None:
         since=samples.AT - timedelta(seconds=95),
         expires=samples.AT + timedelta(minutes=5),
     )
-    kept = Kept(draft=draft(), lock=lock, since=lock.since)
+    kept = Kept(draft=draft(), lock=lock, worked=95)
     review = review_of(kept, ReviewWish(decision="approved"))
     assert (review.reviewer, review.seconds) == ("p-7f", 95)
     assert review_of(kept, ReviewWish(decision="approved", seconds=4)).seconds == 4

@@ -28,6 +28,19 @@ on conflict (draft_id) do update set account = excluded.account, name = excluded
 where $6 or l.account = excluded.account or l.expires <= $4
 returning draft_id
 """
+# A sitting lasts until its lock is given back, taken away or expired.
+_SAT = """
+insert into feedback.sittings as s (draft_id, account, seconds)
+select draft_id, account, greatest(0, extract(epoch from least($2, expires) - since))
+from feedback.locks where draft_id = $1 and (expires <= $2 or ($3 and account <> $4))
+on conflict (draft_id, account) do update set seconds = s.seconds + excluded.seconds
+"""
+_RELEASE = """
+with held as (delete from feedback.locks where draft_id = $1 and account = $3 returning *)
+insert into feedback.sittings as s (draft_id, account, seconds)
+select draft_id, account, greatest(0, extract(epoch from least($2, expires) - since)) from held
+on conflict (draft_id, account) do update set seconds = s.seconds + excluded.seconds
+"""
 _REMOVED = f"""
 select document_id from feedback.documents d where document_id = any($1::uuid[]) and {sql.GONE}
 """  # noqa: S608 - of our constants alone
@@ -71,13 +84,10 @@ class PostgresEdits:
                 )
             return await kept(db, viewer, draft, hold.now)
 
-    async def release(self, viewer: Viewer, draft_id: UUID) -> None:
+    async def release(self, viewer: Viewer, draft_id: UUID, now: datetime) -> None:
         async with transaction(self._pool) as db:
-            await db.execute(
-                "delete from feedback.locks where draft_id = $1 and account = $2",
-                draft_id,
-                viewer.account,
-            )
+            await _draft(db, viewer, draft_id)
+            await db.execute(_RELEASE, draft_id, now, viewer.account)
 
     async def change(self, viewer: Viewer, hold: Hold, change: Change) -> Edit | None:
         async with transaction(self._pool) as db:
@@ -110,14 +120,28 @@ async def kept(db: Connection, viewer: Viewer, draft: StoredDraft, now: datetime
         edit=edit,
         removed=frozenset(row["document_id"] for row in removed),
         lock=held if held and held.expires > now else None,
-        since=held.since if held and held.account == viewer.account else None,
+        worked=await _worked(db, viewer, draft.draft_id, held, now),
     )
 
 
-async def forget(db: Connection, draft_id: UUID) -> None:
-    """The draft is decided: nobody works on it any more."""
-    await db.execute("delete from feedback.edits where draft_id = $1", draft_id)
-    await db.execute("delete from feedback.locks where draft_id = $1", draft_id)
+async def forget(db: Connection, draft_id: UUID, typed: bool = True) -> None:
+    """The draft is decided: nobody works on it any more; what was ``typed`` is of no more use."""
+    for table in ("locks", "sittings", *(("edits",) if typed else ())):
+        await db.execute(f"delete from feedback.{table} where draft_id = $1", draft_id)  # noqa: S608 - our names
+
+
+async def _worked(
+    db: Connection, viewer: Viewer, draft_id: UUID, held: Lock | None, now: datetime
+) -> float | None:
+    before: float | None = await db.fetchval(
+        "select seconds from feedback.sittings where draft_id = $1 and account = $2",
+        draft_id,
+        viewer.account,
+    )
+    if held is None or held.account != viewer.account:
+        return before
+    this = (min(now, held.expires) - held.since).total_seconds()
+    return max(0.0, this) + (before or 0.0)
 
 
 async def _draft(db: Connection, viewer: Viewer, draft_id: UUID) -> StoredDraft | None:
@@ -126,6 +150,7 @@ async def _draft(db: Connection, viewer: Viewer, draft_id: UUID) -> StoredDraft 
 
 
 async def _hold(db: Connection, viewer: Viewer, hold: Hold) -> bool:
+    await db.execute(_SAT, hold.draft_id, hold.now, hold.force, viewer.account)
     found = await db.fetchval(
         _HOLD,
         hold.draft_id,

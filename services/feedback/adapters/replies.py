@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from services.feedback.access import Viewer
-from services.feedback.adapters import audit, rows, sql, write
+from services.feedback.adapters import audit, edits, rows, sql, write
 from services.feedback.adapters.text import clean, storable
 from services.feedback.answering import Judge
 from services.feedback.reviewing import Decided
@@ -143,7 +143,7 @@ async def _decide(db: Connection, decided: Decided) -> None:
     """A review that a sent text made; what an agent typed meanwhile stays to be read."""
     data = decided.review.review
     await write.put_review(db, decided.review)
-    await db.execute("delete from feedback.locks where draft_id = $1", data.draft_id)
+    await edits.forget(db, data.draft_id, typed=False)
     for event in decided.events:
         await write.put_event(db, event)
     await audit.put(db, OUTSIDE, f"draft.{data.decision}", f"draft:{data.draft_id}", data.mailbox)
