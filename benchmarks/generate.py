@@ -22,48 +22,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gzip
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
-import nats
 from openai import AsyncOpenAI
-from prometheus_client.parser import text_string_to_metric_families
 from tokenizers import Tokenizer
 
+from benchmarks.drafting import Round, bare, on_the_bus
 from benchmarks.layouts import Asked, bound, in_rank_order, mail_first, ours
-from benchmarks.library import Page, asked_by_mail, library, read_block
 from benchmarks.report import percentile, report
-from deploy.local.demo_model import ModelServer
-from deploy.local.process import tail
-from services.generate.adapters.bus_scorer import BusScorer
-from shared import admin
-from shared.cli.client import BusClient, connected
-from shared.cli.where import Where, locate
-from shared.clock import utcnow
-from shared.events import ContextRetrieved, DraftDeclined, DraftReady
+from benchmarks.retrieved import LEAST_EVIDENCE, contexts, renewed
+from benchmarks.served import Served, serving, stack
+from shared.cli.where import Where
+from shared.events import ContextRetrieved
 from shared.model_settings import ModelProfile
-from shared.progress import DraftProgress
-from shared.registry import decode
-from shared.settings import Settings, model_cache
+from shared.settings import model_cache
 
-ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data" / "retrieval" / "service-public"
-THEME = "Carte grise"
 AT_ONCE = (1, 8, 16)
-MAILS = 50
-LEAST_EVIDENCE = 0.5
 AIMS = {f"tok/s, ours / raw, {n} at once": "≥ 0.95" for n in AT_ONCE} | {
     "parts: cached, of the bound": "≥ 0.8",
     "select: cached, of the bound": "≥ 0.8",
@@ -71,273 +50,7 @@ AIMS = {f"tok/s, ours / raw, {n} at once": "≥ 0.95" for n in AT_ONCE} | {
 }
 
 
-# -- e-mails and their passages ----------------------------------------------------------------
-
-
-async def contexts(folder: Path) -> list[ContextRetrieved]:
-    """What retrieve says of the e-mails that have an answer, in a fixed order."""
-    pages = [Page(f.name, f.read_bytes()) for f in sorted((ROOT / "examples/documents").iterdir())]
-    blocks = []
-    for file in sorted((ROOT / "examples/mails").glob("*.eml")):
-        try:
-            blocks.append(read_block(file.read_bytes()))
-        except ValueError:  # an empty one asks nothing
-            continue
-    if DATA.is_dir():
-        more, questions = service_public()
-        pages += more
-        blocks += map(asked_by_mail, questions)
-    else:
-        print(f"without {DATA}: only the e-mails of examples/")
-    async with library(model_cache() / "multilingual-e5-small", folder) as shelf:
-        await shelf.add(pages)
-        found = [await shelf.found(block) for block in blocks]
-    answered = [each for each in found if each.data.evidence >= LEAST_EVIDENCE]
-    # Neighbours in the folders ask about the same: e-mails arrive mixed.
-    return sorted(answered, key=lambda e: e.data.mail.mail_id)[:MAILS]
-
-
-def service_public() -> tuple[list[Page], list[str]]:
-    """The pages of one service, and the questions that are titles of some of them."""
-    pages = [page for page in rows("corpus.jsonl.gz") if THEME in page["theme"]]
-    kept = {page["_id"] for page in pages}
-    lines = (DATA / "qrels.tsv").read_text().splitlines()[1:]
-    about = dict(line.split("\t")[:2] for line in lines)
-    asked = [q["text"] for q in rows("queries.jsonl.gz") if about[q["_id"]] in kept]
-    return [Page(f"{p['_id']}.md", p["text"].encode()) for p in pages], asked
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    with gzip.open(DATA / name, "rt") as file:
-        return [json.loads(line) for line in file]
-
-
-def renewed(context: ContextRetrieved, note: str) -> ContextRetrieved:
-    """The same as another e-mail's, whose text ends with ``note``."""
-    mail = context.data.mail
-    changed = mail.model_copy(
-        update={
-            "mail_id": uuid4(),
-            "thread_id": uuid4(),
-            "new_text": f"{mail.new_text}\n{note}",
-        }
-    )
-    data = context.data.model_copy(update={"mail": changed})
-    return ContextRetrieved.make(
-        source="benchmark", subject=str(changed.mail_id), time=utcnow(), data=data, id=uuid4()
-    )
-
-
-# -- the endpoint ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Served:
-    """A vLLM behind an OpenAI-compatible address."""
-
-    url: str
-    model: str
-
-    async def counters(self) -> dict[str, float]:
-        """vLLM's counters, summed over replicas, and its cache block size."""
-        root = self.url.removesuffix("/v1")
-        async with httpx.AsyncClient(timeout=30) as http:
-            answer = await http.get(f"{root}/metrics")
-        answer.raise_for_status()
-        found: dict[str, float] = {}
-        for family in text_string_to_metric_families(answer.text):
-            for sample in family.samples:
-                found[sample.name] = found.get(sample.name, 0) + sample.value
-                if "block_size" in sample.labels:
-                    found["block_size"] = float(sample.labels["block_size"])
-        return found
-
-    async def spent(self, before: dict[str, float]) -> dict[str, float]:
-        """By how much the counters went up."""
-        now = await self.counters()
-        return {name: value - before.get(name, 0) for name, value in now.items()}
-
-
-@contextmanager
-def serving(options: argparse.Namespace, folder: Path) -> Iterator[Served]:
-    """The endpoint that was given, else our own serving of ``options.served``."""
-    if options.endpoint:
-        yield Served(options.endpoint.rstrip("/"), options.model)
-        return
-    os.environ |= {
-        "SOURCIER_SERVING__MODEL": options.served,
-        "SOURCIER_SERVING__KV_CACHE_GIB": str(options.cache),
-    }
-    server = ModelServer(Settings().serving, folder)
-    print(f"loading {server.name}", flush=True)
-    server.start()
-    try:
-        server.wait(lambda: None)
-        yield Served(server.environment["SOURCIER_GENERATION__ENDPOINT"], server.name)
-    except BaseException:
-        print(f"the model server's last words:\n{tail(folder / 'serving.log')}")
-        raise
-    finally:
-        server.stop()
-
-
-@contextmanager
-def stack(folder: Path, served: Served, profile: ModelProfile) -> Iterator[Where]:
-    """An embedded stack that drafts at ``served``."""
-    program = str(Path(sys.executable).with_name("sourcier"))
-    environment = {
-        "SOURCIER_GENERATION__ENGINE": "openai",
-        "SOURCIER_GENERATION__ENDPOINT": served.url,
-        "SOURCIER_GENERATION__MODEL": served.model,
-        "SOURCIER_GENERATION__MODELS": json.dumps({served.model: profile.model_dump()}),
-    }
-    data = ["--data", str(folder)]
-    subprocess.run([program, "up", "--detach", *data], check=True, env=os.environ | environment)
-    try:
-        yield locate(folder)
-    finally:
-        subprocess.run([program, "down", *data], check=True)
-
-
 # -- (a) and (c): the path and the bare endpoint -----------------------------------------------
-
-
-@dataclass
-class Round:
-    """What one round took, in seconds; ``first``: to each first token."""
-
-    seconds: float = 0.0
-    tokens: float = 0.0
-    first: list[float] = field(default_factory=list)
-    writing: float = 0.0
-    checking: float = 0.0
-    fell_back: int = 0
-    """Drafts that the extractive engine wrote, because the model's answer was of no use."""
-
-
-Work = Callable[[int], Awaitable[None]]
-
-
-async def keep_busy(count: int, at_once: int, work: Work) -> float:
-    """Seconds for ``count`` pieces of work, ``at_once`` at any time."""
-    left = iter(range(count))
-
-    async def one() -> None:
-        for number in left:
-            await work(number)
-
-    began = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(at_once)))
-    return time.perf_counter() - began
-
-
-class Journey:
-    """The generate path, from ``context.retrieved`` to ``draft.*``."""
-
-    def __init__(self, client: BusClient, served: Served) -> None:
-        self._client = client
-        self._served = served
-        self._first: dict[UUID, asyncio.Future[float]] = {}
-        self._outcome: dict[UUID, asyncio.Future[DraftReady | DraftDeclined]] = {}
-
-    async def hears(self, subject: str, body: bytes) -> None:
-        """A message of the bus."""
-        now = time.perf_counter()
-        if subject.startswith(DraftProgress.PREFIX):
-            told = self._first.get(DraftProgress.model_validate_json(body).mail_id)
-            if told and not told.done():
-                told.set_result(now)
-            return
-        event = decode(body)
-        if isinstance(event, DraftReady | DraftDeclined):
-            waiting = self._outcome.get(event.data.mail.mail_id)
-            if waiting and not waiting.done():
-                waiting.set_result(event)
-
-    async def round(self, events: Sequence[ContextRetrieved], at_once: int) -> Round:
-        done, before = Round(), await self._served.counters()
-
-        async def work(number: int) -> None:
-            event = events[number]
-            mail, loop = event.data.mail.mail_id, asyncio.get_running_loop()
-            self._first[mail], self._outcome[mail] = loop.create_future(), loop.create_future()
-            began = time.perf_counter()
-            await self._client.say(event)
-            outcome = await asyncio.wait_for(self._outcome[mail], 900)
-            if self._first[mail].done():
-                done.first.append(self._first[mail].result() - began)
-            done.fell_back += outcome.data.engine.startswith("extractive")
-            timings = outcome.data.timings
-            if "checks" in timings:  # a refusal has none
-                done.writing += timings["generate"]
-                done.checking += timings["checks"]
-
-        done.seconds = await keep_busy(len(events), at_once, work)
-        done.tokens = (await self._served.spent(before))["vllm:generation_tokens_total"]
-        return done
-
-
-async def bare(served: Served, prompts: Sequence[Asked], at_once: int) -> Round:
-    """The same requests, sent by nothing but the library."""
-    done, before = Round(), await served.counters()
-    client = AsyncOpenAI(base_url=served.url, api_key="none", max_retries=0, timeout=900)
-
-    async def work(number: int) -> None:
-        asked, began, first = prompts[number], time.perf_counter(), 0.0
-        stream = await client.chat.completions.create(
-            model=served.model,
-            messages=cast("Any", [message.model_dump() for message in asked.messages]),
-            stream=True,
-            **asked.options,
-        )
-        async for chunk in stream:
-            if not first and chunk.choices and chunk.choices[0].delta.content:
-                first = time.perf_counter() - began
-        done.first.append(first)
-
-    done.seconds = await keep_busy(len(prompts), at_once, work)
-    done.tokens = (await served.spent(before))["vllm:generation_tokens_total"]
-    await client.close()
-    return done
-
-
-class Asker:
-    """The bus as a scorer needs it."""
-
-    def __init__(self, client: BusClient) -> None:
-        self._client = client
-
-    async def ask(self, query: Any, answer: Any, timeout: float) -> Any:
-        return await self._client.ask(query, answer, timeout)
-
-
-@asynccontextmanager
-async def on_the_bus(where: Where, served: Served) -> AsyncIterator[tuple[Journey, BusScorer]]:
-    """The path, and the scorer that its engine has."""
-    config = where.settings.nats
-    plain = await nats.connect(config.url, **admin.credentials(config))
-    async with connected(where.settings) as client:
-        path = Journey(client, served)
-
-        async def progress(message: Any) -> None:
-            await path.hears(message.subject, message.data)
-
-        await plain.subscribe(f"{DraftProgress.PREFIX}.>", cb=progress)
-        await plain.flush()
-        wanted = [("DRAFT", "draft.ready.v1.>"), ("DRAFT", "draft.declined.v1.>")]
-        async with client.watch(wanted) as heard:
-
-            async def outcomes() -> None:
-                while True:
-                    message = await heard.get()
-                    await path.hears(message.subject, message.body)
-
-            hearing = asyncio.create_task(outcomes())
-            try:
-                yield path, BusScorer(cast("Any", Asker(client)))
-            finally:
-                hearing.cancel()
-                await plain.close()
 
 
 async def speed(

@@ -16,9 +16,7 @@ MODULES = sorted(
     for folder in ("shared", "services", "deploy")
     for path in (REPOSITORY / folder).rglob("*.py")
 )
-BENCHMARKS = sorted(
-    set((REPOSITORY / "benchmarks").glob("*.py")) - {REPOSITORY / "benchmarks/generate.py"}
-)
+BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 WIRING = {"app.py", "handlers.py", "api.py", "review_api.py", "serving.py"}
 BUS = {
     "shared/bus.py",
