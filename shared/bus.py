@@ -28,7 +28,7 @@ from shared.identifiers import identifiers
 from shared.progress import DraftProgress
 from shared.puller import Puller
 from shared.queries import Query, Refusal
-from shared.registry import decode, explain
+from shared.registry import expected, explain
 from shared.topology import STREAMS, Stage, stream_of
 from shared.worker import Worker
 
@@ -77,17 +77,14 @@ class Bus:
             reconnected_cb=self._reconnected,
             closed_cb=self._closed,
             logger=None,
+            apply_types=False,  # decoders give what handlers take; it would be checked again
         )
-
-    # -- what handlers.py uses ---------------------------------------------------------------
 
     def hears(self, stage: Stage) -> Callable[[Handler], Handler]:
         """Register the handler of ``stage``: it gets the decoded event; returning means done."""
 
         async def decoded(message: NatsMessage) -> Event:
-            event = decode(message.body)
-            if not isinstance(event, stage.event):
-                raise Invalid(f"{event.type} on the subject of {stage.event.TYPE}")
+            event = expected(stage.event, message.body)
             structlog.contextvars.bind_contextvars(
                 event_id=str(event.id),
                 event_type=event.type,
@@ -139,6 +136,14 @@ class Bus:
 
         return register
 
+    def overhears(self, handler: Callable[[DraftProgress], Awaitable[None]]) -> None:
+        """Hear of drafts in progress, as ``tell`` says them."""
+
+        async def decoded(message: NatsMessage) -> DraftProgress:
+            return DraftProgress.model_validate_json(message.body)
+
+        self.broker.subscriber(f"{DraftProgress.PREFIX}.>", decoder=decoded)(handler)
+
     async def say(self, event: Event) -> None:
         """Publish ``event`` and wait for the stream's word; a repetition is dropped there.
 
@@ -164,10 +169,7 @@ class Bus:
                 body,
                 timeout=PUBLISH_TIMEOUT,
                 stream=stream_of(type(event)).name,
-                headers={
-                    "Nats-Msg-Id": str(event.id),
-                    "content-type": MEDIA_TYPE,
-                },
+                headers={"Nats-Msg-Id": str(event.id), "content-type": MEDIA_TYPE},
             )
         except APIError as error:
             if error.err_code == TOO_LARGE:
@@ -198,8 +200,6 @@ class Bus:
         except (NatsError, TimeoutError, OSError) as error:
             raise Unavailable(f"no answer on {query.SUBJECT} in {timeout} s: {error!r}") from error
         return read(reply.data, answer)
-
-    # -- life --------------------------------------------------------------------------------
 
     async def connect(self) -> None:
         """Connect (waiting for the broker as long as it takes) and check the topology."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -31,7 +32,7 @@ class Puller:
     """Feeds ``work`` with the stage's messages, at most ``stage.workers`` at once."""
 
     def __init__(
-        self, connection: Client, stage: Stage, work: Callable[[Msg], Awaitable[None]]
+        self, connection: Client, stage: Stage, work: Callable[[Msg], Coroutine[Any, Any, None]]
     ) -> None:
         self._connection = connection
         self._stage = stage
@@ -147,12 +148,9 @@ class Puller:
         if self._stopping:
             await msg.nak()
             return
-        task = asyncio.create_task(self._run_one(msg))
+        task = asyncio.create_task(self._work(msg))
         self._tasks.add(task)
         task.add_done_callback(self._done)
-
-    async def _run_one(self, msg: Msg) -> None:
-        await self._work(msg)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

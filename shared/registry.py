@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pydantic import ValidationError
 
 from shared import document_events as documents
@@ -58,6 +60,15 @@ def decode(body: bytes) -> Event:
         return kind.model_validate_json(body)
     except ValidationError as error:
         raise Invalid(explain(error)) from error
+
+
+def expected(kind: type[Event], body: bytes) -> Event:
+    """The event of ``kind`` in ``body``; raises ``Invalid`` also for a good one of another kind."""
+    with suppress(ValidationError):  # most are good: read once, not first for the type
+        event = kind.model_validate_json(body)
+        if "type" in event.model_fields_set:
+            return event
+    raise Invalid(f"{decode(body).type} on the subject of {kind.TYPE}")
 
 
 def explain(error: ValidationError) -> str:

@@ -139,10 +139,12 @@ def enter(event: Event) -> str:
     An event without a trace begins one whose id follows from its own, so that a redelivery
     begins the same.
     """
-    context = _context(event.traceparent)
-    if trace.get_current_span(context).get_span_context().is_valid:
-        contexts.attach(context)
-        return f"{trace.get_current_span().get_span_context().trace_id:032x}"
+    if event.traceparent:
+        context = _context(event.traceparent)
+        found = trace.get_current_span(context).get_span_context()
+        if found.is_valid:
+            contexts.attach(context)
+            return f"{found.trace_id:032x}"
     first = _trace_of(event.id)
     _first.set(first)
     if _provider is None:

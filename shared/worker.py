@@ -6,8 +6,8 @@ import asyncio
 import base64
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -64,16 +64,22 @@ class Worker:
         """Of a message held once: how many others the stage had finished then."""
         self._stored: dict[str, datetime] = {}
         """When each message in hand entered the stream, by its reply subject."""
+        self._beating: asyncio.Task[None] | None = None
         telemetry.OLDEST.labels(stage.durable).set_function(self._oldest)
-        for outcome in (Ack, Retry, DeadLetter):  # alerts count from nought, not from the first
-            telemetry.HANDLED.labels(stage.durable, outcome.__name__.lower())
+        self._in_hand = telemetry.IN_HAND.labels(stage.durable)
+        self._seconds = telemetry.SECONDS.labels(stage.durable)
+        self._latency = telemetry.LATENCY.labels(stage.durable)
+        self._handled = {  # from the start: alerts count from nought, not from the first
+            outcome: telemetry.HANDLED.labels(stage.durable, outcome.__name__.lower())
+            for outcome in (Ack, Retry, DeadLetter)
+        }
         self.puller: Puller
 
     async def __call__(self, msg: Msg) -> None:
         """Work on ``msg`` until it is settled; a cancellation hands it back."""
         structlog.contextvars.bind_contextvars(stage=self._stage.durable)
         attempt, began = msg.metadata.num_delivered, time.monotonic()
-        async with self._heartbeat(msg):
+        with self._kept(msg):
             try:
                 outcome = before(attempt, self._stage.policy) or await self._run(msg, attempt)
                 await self._settle(msg, outcome, attempt)
@@ -106,7 +112,7 @@ class Worker:
     async def _once(self, msg: Msg, attempt: int, held: int, others_pass: bool) -> Outcome:
         policy = self._stage.policy
         try:
-            with telemetry.SECONDS.labels(self._stage.durable).time():
+            with self._seconds.time():
                 async with asyncio.timeout(self._stage.cap):
                     await self._handle(msg)
         except Exception as error:  # noqa: BLE001 - every error has an outcome: decide() names it
@@ -154,9 +160,9 @@ class Worker:
                 await self._answer(msg, b"+TERM")
             case Hold():
                 raise AssertionError("a held message is not settled")
-        telemetry.HANDLED.labels(self._stage.durable, _name(outcome)).inc()
+        self._handled[type(outcome)].inc()
         if not isinstance(outcome, Retry):
-            telemetry.LATENCY.labels(self._stage.durable).observe(_age(msg.metadata.timestamp))
+            self._latency.observe(_age(msg.metadata.timestamp))
 
     async def _bury(self, msg: Msg, error: str, reason: str, attempt: int) -> None:
         """Publish the dead letter, waiting for the broker as long as it takes."""
@@ -177,29 +183,35 @@ class Worker:
         except (NatsError, TimeoutError) as error:
             log.warning("settlement unanswered, the message may come again", error=repr(error))
 
-    @asynccontextmanager
-    async def _heartbeat(self, msg: Msg) -> AsyncIterator[None]:
-        telemetry.IN_HAND.labels(self._stage.durable).inc()
+    @contextmanager
+    def _kept(self, msg: Msg) -> Iterator[None]:
+        """The broker hears of ``msg`` well within ack_wait as long as it is in hand."""
+        self._in_hand.inc()
         self._stored[msg.reply] = msg.metadata.timestamp
-        beat = asyncio.create_task(self._beat(msg))
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._beat(), name=f"beat {self._stage.durable}")
         try:
             yield
         finally:
-            beat.cancel()
             del self._stored[msg.reply]
-            telemetry.IN_HAND.labels(self._stage.durable).dec()
+            if not self._stored and self._beating:
+                self._beating.cancel()
+                self._beating = None
+            self._in_hand.dec()
 
     def _oldest(self) -> float:
         """Seconds; called by the thread that a scrape runs in."""
         return max(map(_age, list(self._stored.values())), default=0.0)
 
-    async def _beat(self, msg: Msg) -> None:
+    async def _beat(self) -> None:
+        """For all messages in hand by one timer: each waits for its first beat no longer."""
         while True:
             await asyncio.sleep(self._stage.ack_wait / 3)
-            try:
-                await self._connection.publish(msg.reply, b"+WPI")
-            except NatsError as error:
-                log.warning("heartbeat not sent", error=repr(error))
+            for reply in list(self._stored):
+                try:
+                    await self._connection.publish(reply, b"+WPI")
+                except (NatsError, OSError) as error:
+                    log.warning("heartbeat not sent", error=repr(error))
 
 
 def _age(stored: datetime) -> float:
