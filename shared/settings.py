@@ -96,6 +96,8 @@ class Ingest(Section):
     mail_max_parts: int = 500
     """MIME parts; an e-mail beyond a limit is skipped, visibly."""
     mail_max_depth: int = 20
+    mail_seconds: float = Field(default=20, gt=0)
+    """For reading one e-mail without its attachments; one that takes longer is skipped, visibly."""
     document_max_bytes: int = 100 * MIB
     unpacked_max_bytes: int = 500 * MIB
     """Of what an office document or an archive unpacks to."""

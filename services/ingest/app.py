@@ -45,6 +45,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         max_bytes=config.mail_max_bytes,
         max_parts=config.mail_max_parts,
         max_depth=config.mail_max_depth,
+        seconds=config.mail_seconds,
     )
     sorter = Sorter(settings.triage, lambda query: bus.ask(query, EmbedAnswer))
     mails = MailIntake(

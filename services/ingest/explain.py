@@ -21,7 +21,8 @@ from rich.text import Text
 
 from services.ingest import explaining
 from services.ingest.explaining import Section
-from services.ingest.mail_service import MAX_TEXT, Registration
+from services.ingest.mail_reading import MAX_TEXT
+from services.ingest.mail_service import Registration
 from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
 from services.ingest.questions import find_questions, language
 from services.ingest.skipping import skip_reason

@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-UnreadableCode = Literal["empty", "not-a-mail", "size", "headers", "parts", "depth", "malformed"]
+UnreadableCode = Literal[
+    "empty", "not-a-mail", "size", "headers", "parts", "depth", "malformed", "timeout", "crash"
+]
 Sealed = Literal["", "S/MIME", "PGP"]
 
 
 @dataclass(frozen=True)
 class MailLimits:
-    """What is still read: bytes of the raw message and of its own headers, parts, nesting depth."""
+    """What is still read: bytes of the raw message and of its own headers, parts, nesting depth.
+
+    `seconds` holds where an e-mail is read in a process of its own.
+    """
 
     max_bytes: int = 25 * 1024 * 1024
     max_header_bytes: int = 128 * 1024
     max_parts: int = 200
     max_depth: int = 12
+    seconds: float = 20
 
 
 class UnreadableMail(Exception):

@@ -20,10 +20,11 @@ from services.ingest.mail_block import (
     described_address,
     raw_key,
 )
+from services.ingest.mail_reading import MailReader, MailReading
 from services.ingest.mime import Attachment as ReadAttachment
-from services.ingest.mime import Mail, MailLimits, UnreadableMail, read_mail
-from services.ingest.questions import find_questions, language
-from services.ingest.service import SOURCE, DocumentReader
+from services.ingest.mime import Mail, MailLimits, UnreadableMail
+from services.ingest.questions import find_questions
+from services.ingest.service import SOURCE
 from services.ingest.skipping import skip_reason
 from services.ingest.threads import Strand, strand_of
 from services.ingest.triage import Sorter, undrafted
@@ -37,14 +38,11 @@ from shared.events import (
     SkipReason,
 )
 from shared.identity import LOOP_HEADER, mail_id, stable_id
-from shared.newtext.visible import new_text
 from shared.objects import Missing, ObjectStore, TooLarge
 from shared.records import Attachment, MailBlock
 from shared.routing import OfMail
 from shared.settings import Mailbox
 
-MAX_TEXT = 20_000
-"""Characters of new text that travel in events; the whole mail stays in the object store."""
 MAX_ATTACHMENTS = 20
 MAX_ATTACHMENT_BYTES = 20 * 2**20
 ATTACHMENT_SECONDS = 60.0
@@ -103,7 +101,7 @@ class MailIntake:
     def __init__(
         self,
         objects: ObjectStore,
-        reader: DocumentReader,
+        reader: MailReader,
         register: MailRegister,
         clock: Callable[[], datetime],
         mailboxes: Mapping[str, Mailbox],
@@ -135,10 +133,10 @@ class MailIntake:
         incoming = Incoming.stored(event, identity)
         await self._objects.put(incoming.raw_key, raw, "message/rfc822")
         try:
-            mail = await asyncio.to_thread(read_mail, raw, self._limits)
+            reading = await self._reader.mail(raw, self._limits)
         except UnreadableMail as refusal:
             return self._skipped(incoming, None, "unreadable", refusal.reason_fr)
-        return await self._judge(incoming, mail, mailbox)
+        return await self._judge(incoming, reading, mailbox)
 
     async def preview(self, raw: bytes, name: str) -> Registration:
         """What would be decided now of an e-mail that may be answered; nothing is remembered.
@@ -147,11 +145,11 @@ class MailIntake:
         """
         mailbox = self._mailbox(name)
         try:
-            mail = await asyncio.to_thread(read_mail, raw, self._limits)
+            reading = await self._reader.mail(raw, self._limits)
         except UnreadableMail as refusal:
             raise Invalid(refusal.reason_fr) from refusal
         identity = mail_id(name, raw)
-        strand = strand_of(mail, name, identity, mailbox.addresses)
+        strand = strand_of(reading.mail, name, identity, mailbox.addresses)
         event = stable_id("preview", str(identity))
         arrival = Arrival(event, identity, name, strand, self._clock())
         return await self._register.preview(arrival, self._per_sender)
@@ -170,16 +168,15 @@ class MailIntake:
         return self._skipped(incoming, None, "unreadable", detail)
 
     async def _judge(
-        self, incoming: Incoming, mail: Mail, mailbox: Mailbox
+        self, incoming: Incoming, reading: MailReading, mailbox: Mailbox
     ) -> MailAccepted | MailSkipped:
+        mail, text = reading.mail, reading.text
         envelope = incoming.event.data.envelope
         sender = envelope.mail_from if envelope else None
-        text = (await asyncio.to_thread(new_text, mail.text))[:MAX_TEXT]
         skip = skip_reason(mail, text, mailbox.addresses, LOOP_HEADER, sender)
         if skip is not None:
             return self._skipped(incoming, mail, skip.code, skip.reason_fr)
-        questions = await asyncio.to_thread(find_questions, mail.subject, text)
-        if not questions:
+        if not reading.questions:
             return self._skipped(incoming, mail, "empty", "Le message ne demande rien.")
         arrival = _arrival(incoming, mail, mailbox)
         known = await self._register.register(arrival, self._per_sender)
@@ -195,7 +192,7 @@ class MailIntake:
             return self._skipped(incoming, mail, "category", undrafted(found))
         attachments = await self._attachments(incoming, mail)
         earlier = await self._earlier(incoming, known.earlier)
-        asked = await asyncio.to_thread(_asked, mail.subject, text, questions, earlier)
+        asked = await asyncio.to_thread(_asked, reading, earlier)
         accepted = block(incoming, mail, mailbox, known.thread_id, asked, found, attachments)
         return self._accepted(incoming, accepted)
 
@@ -216,12 +213,11 @@ class MailIntake:
         for identity in mails:
             try:
                 raw = await self._objects.get(raw_key(incoming.event.data.mailbox, identity))
-                mail = await asyncio.to_thread(read_mail, raw, self._limits)
+                reading = await self._reader.mail(raw, self._limits)
             except (Missing, UnreadableMail):
                 # The store forgets e-mails by rules of its own; limits may be lower by now.
                 continue
-            text = await asyncio.to_thread(new_text, mail.text)
-            found.append(text[:MAX_EARLIER_CHARS])
+            found.append(reading.text[:MAX_EARLIER_CHARS])
         return tuple(found)
 
     async def _attachments(self, incoming: Incoming, mail: Mail) -> tuple[Attachment, ...]:
@@ -277,12 +273,13 @@ class MailIntake:
         )
 
 
-def _asked(subject: str, text: str, questions: tuple[str, ...], earlier: tuple[str, ...]) -> Asked:
+def _asked(reading: MailReading, earlier: tuple[str, ...]) -> Asked:
+    text, questions = reading.text, reading.questions
     before = find_questions("", earlier[-1]) if earlier else ()
     if before:
         # « Et pour une école ? » is understood, and its passages found, by what was asked before.
-        questions = find_questions(subject, text, before[-1])
-    return Asked(text, questions, language(text), earlier)
+        questions = find_questions(reading.mail.subject, text, before[-1])
+    return Asked(text, questions, reading.language, earlier)
 
 
 def _arrival(incoming: Incoming, mail: Mail, mailbox: Mailbox) -> Arrival:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.ingest.chunking import TokenCounter
 from services.ingest.formats.model import Limits
+from services.ingest.mail_reading import MailReading, read_whole
 from services.ingest.mail_service import (
     MAX_EARLIER,
     WINDOW,
@@ -17,6 +18,7 @@ from services.ingest.mail_service import (
     Outcome,
     Registration,
 )
+from services.ingest.mime import MailLimits
 from services.ingest.reading import Reading, Submission, read_document, read_text
 from services.ingest.threads import Earlier, thread_of
 
@@ -114,6 +116,9 @@ class DirectReader:
 
     async def document(self, submission: Submission) -> Reading:
         return read_document(submission, self._counter, 64, self._limits)
+
+    async def mail(self, raw: bytes, limits: MailLimits) -> MailReading:
+        return await asyncio.to_thread(read_whole, raw, limits)
 
     async def text(self, data: bytes, name: str, media_type: str | None) -> str:
         return read_text(data, name, media_type, self._limits)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import threading
 from datetime import timedelta
 from email.message import EmailMessage
 from uuid import uuid4
@@ -297,18 +296,3 @@ async def test_a_stored_mail_over_the_limit_is_skipped_unread(
         assert skipped[-1].data.raw_key == key
     assert set(objects.data) == {"inbox/a", "inbox/b"}
     assert skipped[0].subject != skipped[1].subject
-
-
-async def test_questions_are_found_beside_the_loop(
-    intake: MailIntake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[int] = []
-
-    def found(subject: str, text: str) -> tuple[str, ...]:
-        threads.append(threading.get_ident())
-        return (text,)
-
-    monkeypatch.setattr("services.ingest.mail_service.find_questions", found)
-    await accepted(intake, mail())
-    assert threads
-    assert threading.get_ident() not in threads

@@ -20,6 +20,8 @@ from services.ingest.adapters import reader_process
 from services.ingest.adapters.reader_process import ProcessReader, Setup
 from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.formats.model import Limits, Unreadable
+from services.ingest.mail_reading import read_whole
+from services.ingest.mime import MailLimits, UnreadableMail
 from services.ingest.reading import Submission
 from shared.identity import sha256
 
@@ -133,3 +135,50 @@ async def test_cancelled_reading_ends_at_once(reader: ProcessReader, started: bo
 async def test_memory_is_bounded(reader: ProcessReader) -> None:
     await reader.text(b"Bonjour", "a.txt", None)
     assert resource.prlimit(process_id(), resource.RLIMIT_AS)[0] == 3 * 2**29
+
+
+HEAD = "From: a@b.example\r\nMessage-ID: <1@b.example>\r\n\r\n"
+PLAIN = (HEAD + "Bonjour,\r\n\r\nQuel est le taux de la subvention ?\r\n").encode()
+ENDLESS = (HEAD + "Le lundi 3 mars 2026 à 10h\r\n" * 200_000).encode()
+"""Each line begins what could be "Le … a écrit :": some minutes to read."""
+
+
+async def test_an_e_mail_is_read_apart_as_it_is_here(reader: ProcessReader) -> None:
+    limits = MailLimits()
+    assert await reader.mail(PLAIN, limits) == read_whole(PLAIN, limits)
+    for raw in (b"", b"x" * 100, ENDLESS):
+        few = MailLimits(max_bytes=1000)
+        with pytest.raises(UnreadableMail) as apart:
+            await reader.mail(raw, few)
+        with pytest.raises(UnreadableMail) as here:
+            read_whole(raw, few)
+        assert (apart.value.code, apart.value.reason_fr) == (here.value.code, here.value.reason_fr)
+
+
+async def test_an_e_mail_that_takes_long_is_refused_and_holds_up_nobody(
+    reader: ProcessReader,
+) -> None:
+    await asyncio.gather(*(reader.mail(PLAIN, MailLimits()) for _ in range(2)))
+    began = time.monotonic()
+    endless = asyncio.create_task(reader.mail(ENDLESS, MailLimits(seconds=2)))
+    await asyncio.sleep(0.1)
+    for _ in range(10):
+        assert (await reader.mail(PLAIN, MailLimits())).questions
+    assert not endless.done(), f"others waited {time.monotonic() - began:.1f} s"
+    with pytest.raises(UnreadableMail, match="après 2 secondes") as refusal:
+        await endless
+    assert refusal.value.code == "timeout"
+    both = (reader.mail(PLAIN, MailLimits()) for _ in range(2))
+    assert len(await asyncio.gather(*both)) == 2, "the process that was killed starts anew"
+
+
+async def test_an_e_mail_that_crashes_its_reader_is_refused(reader: ProcessReader) -> None:
+    await reader.mail(PLAIN, MailLimits())
+    os.kill(process_id(), signal.SIGSTOP)
+    hanging = asyncio.create_task(reader.mail(PLAIN, MailLimits()))
+    await asyncio.sleep(0.1)
+    os.kill(process_id(), signal.SIGKILL)
+    with pytest.raises(UnreadableMail) as refusal:
+        await hanging
+    assert refusal.value.code == "crash"
+    assert (await reader.mail(PLAIN, MailLimits())).questions

@@ -17,12 +17,22 @@ from typing import Literal
 
 from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.formats.model import Limits, Unreadable
+from services.ingest.mail_model import MailLimits, UnreadableMail
+from services.ingest.mail_reading import MailReading, read_whole
 from services.ingest.reading import Reading, Submission, read_document, read_text
 
 MEMORY = 3 * 2**29
 """Bytes of address space of one reader process: 1.5 GiB."""
 DOCUMENT_SECONDS = 300.0
 TEXT_SECONDS = 20.0
+_TOO_LONG = (
+    "La lecture de l'e-mail a été arrêtée après {:g} secondes. Il est conservé tel quel : ouvrez-le"
+    " dans la messagerie et répondez-y à la main."
+)
+_CRASHED = (
+    "La lecture de l'e-mail a échoué brutalement (malformé ou trop gourmand en mémoire). Il est"
+    " conservé tel quel : ouvrez-le dans la messagerie et répondez-y à la main."
+)
 PROGRAM = "from services.ingest.adapters.reader_process import main; main()"
 """Not `multiprocessing`, whose processes import all that the service does: 60 MB each."""
 
@@ -46,6 +56,17 @@ class _Text:
 
 
 @dataclass(frozen=True, slots=True)
+class _Mail:
+    """An e-mail to read."""
+
+    raw: bytes
+    limits: MailLimits
+
+
+_Task = Submission | _Text | _Mail
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """A process's answer: the result, a refusal (`value`, `code`), or what failed in us."""
 
@@ -62,7 +83,7 @@ class _Process:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection
 
-    def ask(self, task: Submission | _Text, seconds: float) -> _Answer:
+    def ask(self, task: _Task, seconds: float) -> _Answer:
         """The answer; raises TimeoutError, or EOFError when the process died."""
         fresh = self._process is None
         if fresh:
@@ -103,15 +124,20 @@ class _Process:
 
 
 class ProcessReader:
-    """The DocumentReader of the use cases: one process for documents, one for attachments.
+    """The DocumentReader and MailReader of the use cases.
 
-    An e-mail with attachments never waits for a long document. Only the first process holds the
-    embedder's tokenizer, some 300 MB for a vocabulary of 250,000 pieces.
+    One process reads documents, one attachments, and two e-mails: while one of these hangs the
+    other goes on. Only the first holds the embedder's tokenizer, some 300 MB for a vocabulary of
+    250,000 pieces.
     """
 
     def __init__(self, setup: Setup) -> None:
         self._documents, self._texts = _Process(setup), _Process(setup)
         self._busy = {self._documents: asyncio.Lock(), self._texts: asyncio.Lock()}
+        self._mails = (_Process(setup), _Process(setup))
+        self._free: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
+        for process in self._mails:
+            self._free.put_nowait(process)
 
     async def document(self, submission: Submission) -> Reading:
         """See `DocumentReader`."""
@@ -125,12 +151,30 @@ class ProcessReader:
         task = _Text(data, name, media_type)
         return str(await self._ask(self._texts, task, TEXT_SECONDS))
 
+    async def mail(self, raw: bytes, limits: MailLimits) -> MailReading:
+        """See `MailReader`."""
+        process = await self._free.get()
+        try:
+            answer = await self._call(process, _Mail(raw, limits), limits.seconds)
+        except TimeoutError as error:
+            raise UnreadableMail("timeout", _TOO_LONG.format(limits.seconds)) from error
+        except EOFError as error:
+            raise UnreadableMail("crash", _CRASHED) from error
+        finally:
+            self._free.put_nowait(process)
+        if answer.state == "refused":
+            raise UnreadableMail(answer.code, str(answer.value))  # type: ignore[arg-type]  # a Code of the process
+        value = _result(answer)
+        if not isinstance(value, MailReading):
+            raise TypeError(f"a reader process answered {type(value).__name__}")
+        return value
+
     def close(self) -> None:
         """Stop all processes."""
-        self._documents.stop()
-        self._texts.stop()
+        for process in (self._documents, self._texts, *self._mails):
+            process.stop()
 
-    async def _ask(self, process: _Process, task: Submission | _Text, seconds: float) -> object:
+    async def _ask(self, process: _Process, task: _Task, seconds: float) -> object:
         try:
             async with self._busy[process]:
                 answer = await self._call(process, task, seconds)
@@ -148,7 +192,7 @@ class ProcessReader:
         return _result(answer)
 
     @staticmethod
-    async def _call(process: _Process, task: Submission | _Text, seconds: float) -> _Answer:
+    async def _call(process: _Process, task: _Task, seconds: float) -> _Answer:
         """In a thread; when cancelled the process is killed, and the thread ends at once."""
         running = asyncio.create_task(asyncio.to_thread(process.ask, task, seconds))
         try:
@@ -178,7 +222,7 @@ def main() -> None:
     counter = cache(lambda: FileTokenCounter(setup.tokenizer))
     while True:
         try:
-            task: Submission | _Text = pipe.recv()
+            task: _Task = pipe.recv()
         except (EOFError, ConnectionError):
             return
         answer = _answered(task, setup, counter)
@@ -188,16 +232,18 @@ def main() -> None:
             return
 
 
-def _answered(
-    task: Submission | _Text, setup: Setup, counter: Callable[[], FileTokenCounter]
-) -> _Answer:
+def _answered(task: _Task, setup: Setup, counter: Callable[[], FileTokenCounter]) -> _Answer:
     try:
         if isinstance(task, Submission):
             return _Answer("read", read_document(task, counter(), setup.max_tokens, setup.limits))
+        if isinstance(task, _Mail):
+            return _Answer("read", read_whole(task.raw, task.limits))
         return _Answer("read", read_text(task.data, task.name, task.media_type, setup.limits))
-    except Unreadable as refusal:
+    except (Unreadable, UnreadableMail) as refusal:
         return _Answer("refused", refusal.reason_fr, refusal.code)
     except (MemoryError, RecursionError):
+        if isinstance(task, _Mail):
+            return _Answer("refused", _CRASHED, "crash")
         return _Answer("refused", "Le fichier est trop complexe pour être lu.", "bomb")
     except Exception as error:  # noqa: BLE001 - our bug, which the parent then raises
         return _Answer("failed", f"{type(error).__name__}: {error}")
