@@ -3,7 +3,9 @@ PYTHON = $(shell for p in python3.11 python3 python; do \
   if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then echo $$p; exit; fi; done; \
   echo no-python-3.11-found)
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
+# Where it is set, each of the hundreds of processes that start here compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: screenshots help install install-serve install-dev demo demo-vllm test lint bench chaos lock clean images secrets wheelhouse
@@ -26,7 +28,7 @@ demo: install ## Start everything, read the examples, draft replies (DEMO_EXIT=1
 demo-vllm: install-serve ## The same with a language model on vLLM, fetched here (1.1 GB; CPU will do)
 	@$(BIN)/python -m deploy.local.demo --model
 
-test: install-dev ## Run all tests on real servers (WORKERS=2)
+test: install-dev ## Run all tests on real servers (WORKERS=3)
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: install-dev ## Check style and types
