@@ -69,6 +69,7 @@ GENERATE_DRAFT = Stage("generate", "draft", MAIL, e.ContextRetrieved, workers=16
 GENERATE_REQUEST = Stage("generate", "request", DRAFT, e.DraftRequested, workers=4, cap=900)
 FEEDBACK_MAIL = Stage("feedback", "mail", MAIL, e.MailAccepted)
 FEEDBACK_SKIPPED = Stage("feedback", "skipped", MAIL, e.MailSkipped)
+FEEDBACK_ERASED = Stage("feedback", "erased", MAIL, d.MailErased, workers=1)
 FEEDBACK_DRAFT = Stage("feedback", "draft", DRAFT, e.DraftReady)
 FEEDBACK_DECLINED = Stage("feedback", "declined", DRAFT, e.DraftDeclined)
 FEEDBACK_INDEXED = Stage("feedback", "indexed", DOCUMENT, d.DocumentIndexed)
@@ -92,6 +93,7 @@ STAGES = (
     GENERATE_REQUEST,
     FEEDBACK_MAIL,
     FEEDBACK_SKIPPED,
+    FEEDBACK_ERASED,
     FEEDBACK_DRAFT,
     FEEDBACK_DECLINED,
     FEEDBACK_INDEXED,

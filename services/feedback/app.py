@@ -10,6 +10,7 @@ from services.feedback.adapters.audit import PostgresAudit
 from services.feedback.adapters.dataset_versions import PostgresVersions as PostgresDatasets
 from services.feedback.adapters.document_text import PostgresVersions
 from services.feedback.adapters.edits import PostgresEdits
+from services.feedback.adapters.erasures import PostgresErasures
 from services.feedback.adapters.export_process import ExportProcess
 from services.feedback.adapters.figures import PostgresFigures
 from services.feedback.adapters.library import PostgresShelves, StoredInbox
@@ -25,6 +26,7 @@ from services.feedback.desk.pages import mount
 from services.feedback.desk.parts import Desk
 from services.feedback.desk.progress import Progress
 from services.feedback.editing import Editing
+from services.feedback.erasing import Erasing
 from services.feedback.following import Live
 from services.feedback.handlers import register
 from services.feedback.library import Library
@@ -50,7 +52,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     relay = Relay(drafts, bus.say)
     service = FeedbackService(drafts, utcnow, relay.wake, settings.desk.public_url)
     answering = Answering(PostgresReplies(pool), utcnow, relay.wake, service.withdraw)
-    register(bus, service, answering)
+    register(bus, service, answering, Erasing(PostgresErasures(pool), utcnow))
     objects = S3Objects(settings.objects)
     audit = PostgresAudit(pool)
     desk = Desk(

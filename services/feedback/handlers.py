@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from services.feedback.answering import Answering
+from services.feedback.erasing import Erasing
 from services.feedback.service import FeedbackService
 from shared import topology
 from shared.bus import Bus
-from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved
+from shared.document_events import DocumentIndexed, DocumentRejected, DocumentRemoved, MailErased
 from shared.events import (
     DraftDeclined,
     DraftReady,
@@ -18,7 +19,7 @@ from shared.events import (
 )
 
 
-def register(bus: Bus, service: FeedbackService, answering: Answering) -> None:
+def register(bus: Bus, service: FeedbackService, answering: Answering, erasing: Erasing) -> None:
     """Subscribe the use cases to their stages."""
 
     @bus.hears(topology.FEEDBACK_MAIL)
@@ -32,6 +33,10 @@ def register(bus: Bus, service: FeedbackService, answering: Answering) -> None:
         await service.record_skipped(event)
         mail = event.data
         await answering.mail_came(mail.mailbox, mail.mail_id, mail.message_id)
+
+    @bus.hears(topology.FEEDBACK_ERASED)
+    async def mail_erased(event: MailErased) -> None:
+        await erasing.hear(event)
 
     @bus.hears(topology.FEEDBACK_DRAFT)
     async def draft_ready(event: DraftReady) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from services.feedback.desk import words
 from services.feedback.edits import CLOSED, Held, Lock, Overwritten
+from services.feedback.erasing import ERASED
 from services.feedback.errors import Conflict, Moment
 from services.feedback.withdrawing import WITHDRAWN
 from shared.settings import Misconfigured
@@ -95,7 +96,7 @@ def test_every_french_word_has_its_english() -> None:
 
 
 def test_why_a_draft_was_withdrawn_or_not_saved_has_its_english() -> None:
-    said = {*WITHDRAWN.values(), str(Overwritten(None))}
+    said = {*WITHDRAWN.values(), ERASED, str(Overwritten(None))}
     assert not said - words.english().keys()
 
 

@@ -12,7 +12,8 @@ from shared.postgres import Pool, transaction
 AHEAD = 64
 """Drafts that the cursor fetches at once, some 20 KB each."""
 _OF = """
-from feedback.drafts d where ($1::text[] is null or d.mailbox = any($1)) and d.mail_id in (
+from feedback.drafts d join feedback.mails m on m.mail_id = d.mail_id and m.erased is null
+where ($1::text[] is null or d.mailbox = any($1)) and d.mail_id in (
     select judged.mail_id from feedback.reviews r join feedback.drafts judged using (draft_id)
     where $1::text[] is null or judged.mailbox = any($1))
 """

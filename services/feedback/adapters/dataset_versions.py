@@ -49,10 +49,12 @@ order by version desc limit 1
 """
 _COUNTS = """
 select decision, count(*) as n from feedback.reviews r join feedback.drafts d using (draft_id)
+join feedback.mails m on m.mail_id = d.mail_id and m.erased is null
 where ($1::text[] is null or d.mailbox = any($1)) group by 1
 """
 _MAILS = """
 select count(distinct d.mail_id) from feedback.reviews r join feedback.drafts d using (draft_id)
+join feedback.mails m on m.mail_id = d.mail_id and m.erased is null
 where ($1::text[] is null or d.mailbox = any($1))
 """
 

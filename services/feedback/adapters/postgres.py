@@ -10,6 +10,7 @@ import asyncpg
 
 from services.feedback.access import Viewer
 from services.feedback.adapters import audit, edits, rows, sql, write
+from services.feedback.adapters.erasures import is_erased
 from services.feedback.adapters.text import clean
 from services.feedback.edits import Kept
 from services.feedback.outbox import Say, say_one
@@ -28,7 +29,7 @@ from services.feedback.service import Ask
 from services.feedback.withdrawing import Withdraw
 from shared.delivery import Unavailable
 from shared.events import DraftRequested, MailSkippedData, ReplyApproved
-from shared.postgres import transaction
+from shared.postgres import Connection, transaction
 from shared.records import MailBlock
 
 RELAY_LOCK = 7_163_001
@@ -53,17 +54,21 @@ class PostgresDrafts:
 
     async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
         async with transaction(self._pool) as db:
-            await write.put_mail(db, mail, withdraw)
+            if not await _erased(db, mail):
+                await write.put_mail(db, mail, withdraw)
 
     async def save_skipped(self, skipped: MailSkippedData) -> None:
         sender = skipped.sender
         async with transaction(self._pool) as db:
+            address = sender.address if sender else ""
+            if await is_erased(db, skipped.mail_id, address, skipped.received):
+                return
             await db.execute(
                 sql.PUT_SKIPPED,
                 skipped.mail_id,
                 skipped.mailbox,
                 clean(skipped.message_id),
-                clean(sender.address) if sender else "",
+                clean(address),
                 clean(sender.name) if sender else "",
                 clean(skipped.subject),
                 skipped.received,
@@ -76,6 +81,8 @@ class PostgresDrafts:
         mail = draft.data.mail
         cited = write.cited_documents(draft)
         async with transaction(self._pool) as db:
+            if await _erased(db, mail):
+                return
             # Held until the end: the removal of a cited document comes wholly before or after.
             await db.execute(
                 "select pg_advisory_xact_lock_shared(h) from (select hashtextextended(x::text, 1) h"
@@ -225,3 +232,7 @@ class PostgresDrafts:
         if down:
             raise down
         return done
+
+
+async def _erased(db: Connection, mail: MailBlock) -> bool:
+    return await is_erased(db, mail.mail_id, mail.sender.address, mail.received)

@@ -29,6 +29,7 @@ from shared.registry import decode
 
 log = structlog.get_logger()
 
+_ERASED = "select erased is not null from feedback.mails where mail_id = $1"
 UNMATCHED_DAYS = 30
 """For which a mail system's word on an unknown e-mail is kept; it may hold a reply's text."""
 
@@ -54,6 +55,8 @@ class PostgresReplies:
                 await _keep(db, event, word, now)
                 return False
             drafts = sorted((await write.of_mail(db, mail_id)).values(), key=lambda d: d.created)
+            if await db.fetchval(_ERASED, mail_id):
+                return True
             found = await db.fetch(
                 f"{sql.REPLY} where mail_id = $1 order by approved, reply_id for update", mail_id
             )

@@ -31,6 +31,7 @@ TOLD = {
     "reply.sent": marked("envoi signalé"),
     "reply.failed": marked("échec d'envoi signalé"),
     "reply.doubtful": marked("envoi douteux signalé"),
+    "mail.erased": marked("e-mail effacé"),
     "document.submitted": marked("document déposé"),
     "document.removed": marked("document retiré"),
     "dataset.export": marked("export lancé"),

@@ -48,6 +48,7 @@ SKIPPED: dict[str, str] = {
     "limit": marked("Trop de messages de cet expéditeur"),
     "encrypted": marked("Chiffré"),
     "category": marked("Catégorie sans brouillon"),
+    "erased": marked("Effacé"),
 }
 DECLINED: dict[str, str] = {
     "no-passage": marked("Aucun passage trouvé"),
