@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -61,6 +61,11 @@ def run(service: str, build: Build) -> None:
 
 
 async def _serve(service: str, config: settings.Settings, build: Build) -> int:
+    try:
+        tell_metrics(config.http)
+    except settings.Misconfigured as error:
+        log.error("refused to start", reason=str(error))
+        return 1
     bus = Bus(service, config)
     life = _Life(bus, config, build)
     app = Starlette(routes=life.routes(), lifespan=life.lifespan)
@@ -79,6 +84,21 @@ async def _serve(service: str, config: settings.Settings, build: Build) -> int:
         asyncio.get_running_loop().add_signal_handler(number, life.end)
     await server.serve()
     return life.exit_code if server.started else 1
+
+
+def tell_metrics(http: settings.Http) -> None:
+    """Answer `/metrics` on the port of its own, where one is configured, until the process ends.
+
+    Raises Misconfigured.
+    """
+    if http.metrics_port is None:
+        return
+    try:
+        start_http_server(http.metrics_port, http.host)
+    except OSError as error:
+        raise settings.Misconfigured(
+            f"http.metrics_port {http.metrics_port}: {error.strerror}; choose a free port"
+        ) from error
 
 
 class _Server(uvicorn.Server):
@@ -108,10 +128,11 @@ class _Life:
         self.stop()
 
     def routes(self) -> list[BaseRoute]:
+        own_port = self._config.http.metrics_port is not None
         return [
             Route("/healthz", self._health),
             Route("/readyz", self._ready),
-            Route("/metrics", self._metrics),
+            *([] if own_port else [Route("/metrics", self._metrics)]),
             Mount("/", self._call_api),
         ]
 

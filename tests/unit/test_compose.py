@@ -122,6 +122,7 @@ def test_only_the_desk_and_the_broker_are_published_and_on_loopback() -> None:
     assert set(published) == {"feedback", "nats"}
     for (port,) in published.values():
         assert port.startswith("${LISTEN:-127.0.0.1}:")
+        assert not port.endswith(f":{environment('feedback')['SOURCIER_HTTP__METRICS_PORT']}")
     assert COMPOSE["networks"]["inside"]["internal"] is True
 
 
@@ -131,7 +132,11 @@ def test_what_is_observed_is_where_its_files_say() -> None:
     for job in scraped["scrape_configs"]:
         for found in job["dns_sd_configs"]:
             assert set(found["names"]) <= SERVICES.keys()
-            assert found["port"] == 8000
+            for name in found["names"]:
+                env = environment(name)
+                assert found["port"] == int(
+                    env.get("SOURCIER_HTTP__METRICS_PORT") or env["SOURCIER_SERVING__PORT"] or 0
+                )
     sources = yaml.safe_load((REPOSITORY / "deploy/grafana/datasources.yaml").read_text())
     collector = (REPOSITORY / "deploy/observe/otel-collector.yaml").read_text()
     hosts = {urlsplit(each["url"]).hostname for each in sources["datasources"]}

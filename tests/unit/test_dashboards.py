@@ -152,7 +152,7 @@ def test_prometheus_scrapes_services_that_compose_runs() -> None:
     assert set(found["names"]) <= set(compose)
     for name in found["names"]:
         given = compose[name]["environment"]
-        assert str(found["port"]) == given["SOURCIER_HTTP__PORT"], name
+        assert str(found["port"]) == given["SOURCIER_HTTP__METRICS_PORT"], name
     down = {rule["labels"]["service"] for rule in RULES if rule["alert"] == "SourcierServiceDown"}
     assert down == set(found["names"]) - {"mail"}, "mail runs only where it is configured"
     assert PROMETHEUS["rule_files"] == ["/etc/prometheus/alerts.yaml"]
