@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,12 +87,17 @@ class Supervised:
         """Wait for the process' end, looking until it is ready. Returns its status."""
         while (code := running.poll()) is None:
             if self.state == "starting":
-                answer = await asyncio.to_thread(readiness, self.url)
-                self.problem = "" if answer.get("ready") else _reason(answer)
-                if answer.get("ready"):
-                    self._set("running")
+                self._answered(await asyncio.to_thread(readiness, self.url))
             await asyncio.sleep(0.2)
         return code
+
+    def _answered(self, answer: dict[str, Any]) -> None:
+        """Take over what ``/readyz`` said; a reason not to be ready is told whenever it changes."""
+        before, self.problem = self.problem, "" if answer.get("ready") else _reason(answer)
+        if answer.get("ready"):
+            self._set("running")
+        elif self.problem != before:
+            self._changed(self)
 
     async def stop(self, seconds: float) -> bool:
         """Drain within ``seconds``, then kill. Returns whether it drained."""
@@ -112,14 +118,16 @@ class Supervised:
 
 
 def readiness(url: str) -> dict[str, Any]:
-    """What ``/readyz`` says; empty when nothing answers."""
+    """What ``/readyz`` says; where nothing answers, that and why as its ``state``."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:  # noqa: S310 - loopback
             return dict(json.load(answer))
     except urllib.error.HTTPError as error:
-        return dict(json.load(error)) if error.code == 503 else {}
-    except (OSError, ValueError):
-        return {}
+        with suppress(ValueError):
+            return dict(json.load(error))
+        return {"state": f"{url}/readyz answers {error.code}"}
+    except (OSError, ValueError) as error:
+        return {"state": f"no answer at {url}/readyz: {error}"}
 
 
 def _reason(answer: dict[str, Any]) -> str:
