@@ -37,6 +37,8 @@ class Parts:
 
     api: ASGIApp | None = None
     needs: dict[str, Probe] = field(default_factory=dict)
+    troubles: Callable[[], dict[str, str]] = dict
+    """What does not work, by name, though the service does."""
     stopping: Callable[[], None] = lambda: None
     """Called as soon as the service is told to stop: ends answers that would never end."""
 
@@ -121,6 +123,7 @@ class _Life:
         self.exit_code = 0
         self.stop: Callable[[], None] = lambda: None
         self._stopping: Callable[[], None] = lambda: None
+        self._troubles: Callable[[], dict[str, str]] = dict
 
     def end(self) -> None:
         """Told to stop: endless answers end first, the HTTP server waits for the others."""
@@ -151,7 +154,7 @@ class _Life:
         try:
             async with self._build(self._config, self._bus) as parts:
                 self._api, self._bus.needs = parts.api, parts.needs
-                self._stopping = parts.stopping
+                self._stopping, self._troubles = parts.stopping, parts.troubles
                 await self._await_needs()
                 await self._bus.connect()
                 await self._bus.start()
@@ -194,6 +197,7 @@ class _Life:
         running = self._state == "running"
         problems = {} if not running else await self._bus.problems()
         ready = running and not problems
+        problems = problems | self._troubles()
         body = {"ready": ready, "state": self._state, "problems": problems}
         return JSONResponse(body, status_code=200 if ready else 503)
 

@@ -56,6 +56,11 @@ BATCH = Histogram(
     "Texts in one pass of the embedding model",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
+MAILBOX_UP = Gauge(
+    "sourcier_mailbox_up",
+    "1 while the mail server of a mailbox works for us, by way: incoming or outgoing",
+    ["way", "mailbox"],
+)
 MODEL_SECONDS = Histogram(
     "sourcier_model_seconds",
     "One request to a language model, by how it ended",

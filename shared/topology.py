@@ -110,8 +110,9 @@ MAIL_REPLY = Stage(
     DRAFT,
     e.ReplyApproved,
     cap=900,
-    # A server that puts an e-mail off (greylisting, a full mailbox) is asked again for a day.
-    policy=Policy(attempts=110, backoff=(10.0, 60.0, 300.0, 900.0)),
+    # A server that puts an e-mail off (greylisting, a full mailbox) is asked again for a day; one
+    # that is away keeps the replies of other mailboxes waiting for two vain tries only.
+    policy=Policy(attempts=110, backoff=(10.0, 60.0, 300.0, 900.0), patience=2),
 )
 BRIDGE_STAGES = (MAIL_REPLY,)
 """Declared only where the bridge is configured: elsewhere replies would wait there for nobody."""

@@ -11,11 +11,12 @@ from services.mail.adapters.imap import ImapFolder
 from services.mail.adapters.postgres import PostgresPlaces, PostgresSends
 from services.mail.adapters.smtp_in import bind
 from services.mail.adapters.smtp_out import SmtpMailer
+from services.mail.adapters.watching import Mailboxes, Server, Watched
 from services.mail.collecting import Collector
 from services.mail.handlers import register
 from services.mail.headers import Unsendable
 from services.mail.headers import sender as parsed
-from services.mail.service import Intake, Mailer, Replies
+from services.mail.service import Intake, Replies
 from shared.bridge import Bridge, Outgoing
 from shared.bus import Bus
 from shared.clock import utcnow
@@ -30,7 +31,8 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     """Everything that the bridge needs, until it stops."""
     config = settings.bridge
     check(config, settings.mailboxes)
-    mailers = {box: mailer(out) for box, out in config.outgoing.items()}
+    boxes = Mailboxes()
+    mailers = watched(config, boxes)
     objects = S3Objects(settings.objects)
     pool = await open_pool(settings.postgres, "mail")
     locks = await open_pool(settings.postgres, "mail")
@@ -38,12 +40,11 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
     replies = Replies(mailers, sends, utcnow)
     if config.outgoing:
         register(bus, replies)
-    limit = settings.ingest.mail_max_bytes
+    limit, known = settings.ingest.mail_max_bytes, addresses(settings.mailboxes)
     intake = Intake(objects, bus.say, utcnow, limit)
-    known = addresses(settings.mailboxes)
     servers = await bind(config.listen, intake, known) if config.listen else []
     collectors = [
-        Collector(box, ImapFolder(account), places, intake.take, limit)
+        Collector(box, ImapFolder(account), places, intake.take, limit, boxes.incoming(box))
         for box, account in config.incoming.items()
     ]
 
@@ -51,12 +52,14 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         await sends.ready()
         await replies.begin()
 
-    reading = asyncio.create_task(_read(bus, servers, collectors), name="incoming")
+    work = [_read(bus, servers, collectors), *(each.watch() for each in mailers.values())]
+    tasks = [asyncio.create_task(each) for each in work]
     try:
-        yield Parts(needs={"database": database, "objects": objects.ready})
+        yield Parts(needs={"database": database, "objects": objects.ready}, troubles=boxes.troubles)
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in servers:
             server.close()
         await pool.close()
@@ -90,7 +93,12 @@ def addresses(mailboxes: dict[str, Mailbox]) -> dict[str, str]:
     return found
 
 
-def mailer(config: Outgoing) -> Mailer:
+def watched(config: Bridge, boxes: Mailboxes) -> dict[str, Watched]:
+    """Where replies go, by mailbox. Raises Misconfigured when a key cannot sign."""
+    return {box: Watched(mailer(out), boxes.outgoing(box)) for box, out in config.outgoing.items()}
+
+
+def mailer(config: Outgoing) -> Server:
     """Where replies of one mailbox go. Raises Misconfigured when its key cannot sign."""
     return SmtpMailer(config) if config.mode == "send" else DraftsMailer(config)
 

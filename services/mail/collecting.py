@@ -95,14 +95,17 @@ class Collector:
         places: Places,
         take: Take,
         max_bytes: int,
+        tell: Callable[[str], None],
         pauses: Sequence[float] = PAUSES,
     ) -> None:
+        """``tell`` hears why the folder is not read; nothing when it is."""
         self._mailbox = mailbox
         self._folder = folder
         self._places = places
         self._take = take
         self._max_bytes = max_bytes
         self._pauses = pauses
+        self._tell = tell
         self._failures = 0
 
     async def run(self) -> None:
@@ -112,9 +115,11 @@ class Collector:
                 await self._collect()
             except Unavailable as error:
                 log.warning("folder waits", mailbox=self._mailbox, reason=str(error))
+                self._tell(str(error))
             except Exception as error:
                 # A collector that ended would leave every e-mail unread: it says so, and goes on.
                 log.error("folder", mailbox=self._mailbox, error=error, exc_info=True)
+                self._tell(type(error).__name__)
             pause = self._pauses[min(self._failures, len(self._pauses) - 1)]
             self._failures += 1
             await asyncio.sleep(pause)
@@ -126,6 +131,7 @@ class Collector:
             while True:
                 place = await self._read(session, place)
                 self._failures = 0
+                self._tell("")
                 await session.changed()
 
     async def _place(self, session: Session) -> Place:

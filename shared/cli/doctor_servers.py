@@ -148,10 +148,10 @@ async def services(where: Where) -> AsyncIterator[Finding]:
         said = readiness(url)
         log = where.services.get(name, {}).get("log")
         look = f"its log: {log}" if log else "its log says why"
-        if said.get("ready"):
+        needs = "; ".join(f"{n}: {w}" for n, w in (said.get("problems") or {}).items())
+        if said.get("ready") and not needs:
             yield ok(name, f"ready at {url}")
         elif said:
-            needs = "; ".join(f"{n}: {w}" for n, w in (said.get("problems") or {}).items())
             yield problem(name, needs or str(said.get("state")), f"mend what it needs; {look}")
         else:
             yield problem(name, f"does not answer at {url}", look)
@@ -172,7 +172,7 @@ async def accounts(config: Bridge) -> AsyncIterator[Finding]:
             yield problem(topic, told, "check host, port and the firewall")
         else:
             writer.close()
-            yield ok(topic, f"{account.host}:{port} can be reached; the bridge's log tells logins")
+            yield ok(topic, f"{account.host}:{port} can be reached (logins: see mail)")
 
 
 async def traces() -> AsyncIterator[Finding]:

@@ -81,9 +81,10 @@ class BridgeProcess:
 class World:
     """Broker, database and object store around one bridge, seen from outside."""
 
-    def __init__(self, client: Client, bridge: BridgeProcess) -> None:
+    def __init__(self, client: Client, bridge: BridgeProcess, url: str) -> None:
         self.client = client
         self.bridge = bridge
+        self.url = url
 
     async def say(self, event: Event) -> None:
         await self.client.jetstream().publish(
@@ -133,7 +134,9 @@ async def world(
     database = await asyncpg.connect(dsn)
     await database.execute("truncate bridge.sends, bridge.mailboxes, bridge.senders")
     await database.close()
-    environment = {
+    named = {box: {} for way in ("incoming", "outgoing") for box in bridge.get(way, ())}
+    http = free_ports(1)[0]
+    environment: dict[str, str] = {
         "SOURCIER_CONFIG": str(folder / "none.toml"),
         "SOURCIER_NATS__URL": server.url,
         "SOURCIER_STREAMS__MAX_BYTES": str(STREAM_BYTES),
@@ -142,13 +145,14 @@ async def world(
         "SOURCIER_OBJECTS__ACCESS_KEY": s3.access_key,
         "SOURCIER_OBJECTS__SECRET_KEY": s3.secret_key.get_secret_value(),
         "SOURCIER_OBJECTS__BUCKET": s3.bucket,
-        "SOURCIER_MAILBOXES": json.dumps({"default": {"addresses": addresses}}),
+        "SOURCIER_MAILBOXES": json.dumps(named | {"default": {"addresses": addresses}}),
+        "SOURCIER_HTTP__PORT": str(http),
         "SOURCIER_BRIDGE": json.dumps(bridge),
     }
     client = await nats.connect(server.url)
     made = BridgeProcess(environment, folder / "bridge.log")
     try:
-        yield World(client, made)
+        yield World(client, made, f"http://127.0.0.1:{http}")
     finally:
         if made.process:
             await asyncio.to_thread(made.stop)

@@ -41,6 +41,8 @@ class Bus:
     def __init__(self) -> None:
         self.got: list[bytes] = []
         self.away = 0
+        self.told: list[str] = []
+        """What operators are told of the folder; nothing when it is read."""
 
     async def take(self, mailbox: str, raw: bytes) -> UUID:
         if self.away:
@@ -72,7 +74,8 @@ async def collecting(
     config: Incoming, bus: Bus, places: MemoryPlaces | None = None
 ) -> AsyncIterator[None]:
     places = places or MemoryPlaces()
-    collector = Collector("default", ImapFolder(config), places, bus.take, MOST, (0.2,))
+    given = (ImapFolder(config), places, bus.take, MOST, bus.told.append, (0.2,))
+    collector = Collector("default", *given)
     task = asyncio.create_task(collector.run())
     try:
         yield
@@ -169,6 +172,7 @@ async def test_nothing_is_marked_while_the_bus_is_away(dovecot: Dovecot, user: s
         assert await asyncio.to_thread(dovecot.flags, user) == [()]
         assert await bus.has(1) == [mail(1)]
         await settled(dovecot, user, [("$Sourcier",)])
+    assert ("bus away" in bus.told, bus.told[-1]) == (True, "")
 
 
 async def test_too_large_is_flagged_for_people_and_stops_nothing(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
-from imap_tools import AND, H
+from imap_tools import AND, BaseMailBox, H
 
 from services.mail.adapters.imap import DOWN, connect
 from services.mail.composing import Letter
@@ -27,13 +29,26 @@ class DraftsMailer:
         await asyncio.to_thread(self._append, letter)
         return "drafted"
 
+    async def look(self) -> None:
+        """Log in and open the folder. Raises Unavailable."""
+        await asyncio.to_thread(self._look)
+
+    def _look(self) -> None:
+        with self._folder():
+            pass
+
     def _append(self, letter: Letter) -> None:
+        with self._folder() as box:
+            if not box.uids(AND(header=H("Message-ID", letter.message_id))):
+                box.append(letter.content, self._config.folder, flag_set=["\\Draft"])
+
+    @contextmanager
+    def _folder(self) -> Iterator[BaseMailBox]:
         config = self._config
         box = connect(config)
         try:
             box.folder.set(config.folder)
-            if not box.uids(AND(header=H("Message-ID", letter.message_id))):
-                box.append(letter.content, config.folder, flag_set=["\\Draft"])
+            yield box
         except DOWN as error:
             raise Unavailable(
                 f"IMAP {config.host}, folder {config.folder}: {error or type(error).__name__}"

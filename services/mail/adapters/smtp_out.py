@@ -31,6 +31,7 @@ class SmtpMailer:
         domain = sender(config.sender).domain
         self._signer = Signer(config.dkim, domain) if config.dkim else None
         self._port = config.port or PORTS[config.security]
+        self._where = f"SMTP server {config.host}:{self._port}"
         self.sender = config.sender
         self.patience_hours = config.patience_hours
 
@@ -47,16 +48,33 @@ class SmtpMailer:
             client.close()
         return "sent"
 
-    async def _envelope(self, client: SMTP, letter: Letter) -> None:
-        """Everything up to the answers to RCPT: one refused recipient refuses the e-mail."""
-        where = f"SMTP server {self._config.host}:{self._port}"
+    async def look(self) -> None:
+        """Log in and out. Raises Unavailable."""
+        client = self._client()
+        try:
+            await self._connect(client)
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=2)
+        finally:
+            client.close()
+
+    async def _connect(self, client: SMTP) -> None:
+        where = self._where
         try:
             await client.connect()
+        except aiosmtplib.SMTPAuthenticationError as error:
+            raise Unavailable(f"{where} refuses our login: {error.code} {error.message}") from error
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+            raise Unavailable(f"{where}: {error or type(error).__name__}") from error
+
+    async def _envelope(self, client: SMTP, letter: Letter) -> None:
+        """Everything up to the answers to RCPT: one refused recipient refuses the e-mail."""
+        where = self._where
+        await self._connect(client)
+        try:
             await client.mail(letter.sender)
             for recipient in letter.recipients:
                 await client.rcpt(recipient)
-        except aiosmtplib.SMTPAuthenticationError as error:
-            raise Unavailable(f"{where} refuses our login: {error.code} {error.message}") from error
         except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused) as error:
             if error.code in ABOUT_US or not 400 <= error.code < 600:
                 raise Unavailable(f"{where}: {error.code} {error.message}") from error
