@@ -65,8 +65,11 @@ class Stack:
     def servers(self) -> tuple[Server, ...]:
         return (self.nats, self.postgres, self.s3)
 
-    def start(self, started: Callable[[Server], None]) -> None:
-        """Start all three side by side and prepare them. Raises ``StartFailed``."""
+    def start(self, started: Callable[[Server], object]) -> None:
+        """Start all three side by side and prepare them. Raises ``StartFailed``.
+
+        ``started`` is called in the thread of each server.
+        """
 
         def one(server: Server) -> None:
             server.start()

@@ -59,7 +59,11 @@ class Supervisor:
 
     async def _start(self) -> None:
         self._write()
-        await asyncio.to_thread(self._stack.start, self._server_started)
+        loop = asyncio.get_running_loop()
+        # The servers start in threads, of which two may be done at once; the state has one writer.
+        await asyncio.to_thread(
+            self._stack.start, lambda up: loop.call_soon_threadsafe(self._server_started, up)
+        )
         changes = await self._stack.apply_topology()
         if changes:
             self._say(f"topology applied ({len(changes)} changes)")
