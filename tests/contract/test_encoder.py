@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from services.embed import fetch
 from services.embed.adapters.bm25 import FrenchBm25
 from services.embed.adapters.model_directory import ModelMissing, locate, model_hash
-from services.embed.adapters.sentence_encoder import ModelUnfit, SentenceEncoder
 from services.embed.dispatch import Encoder
 from shared.models.policy import Refused
 from shared.settings import Embedding
 from tests.fakes.encoder import HashEncoder
+
+if TYPE_CHECKING:  # torch takes seconds: every worker reads this file, one runs it
+    from services.embed.adapters.sentence_encoder import SentenceEncoder
 
 pytestmark = pytest.mark.xdist_group("model")
 QUESTION = "query: Qui finance l'étude préalable de notre école ?"
@@ -32,6 +35,8 @@ def directory() -> Path:
 
 @pytest.fixture(scope="module")
 def real(directory: Path) -> SentenceEncoder:
+    from services.embed.adapters.sentence_encoder import SentenceEncoder
+
     return SentenceEncoder(directory, device="cpu")
 
 
@@ -120,6 +125,8 @@ def test_the_hash_is_of_the_contents(directory: Path, tmp_path: Path) -> None:
 
 
 def test_modules_of_the_models_own_code_are_not_run(directory: Path, tmp_path: Path) -> None:
+    from services.embed.adapters.sentence_encoder import ModelUnfit, SentenceEncoder
+
     copy = tmp_path / "copy"
     shutil.copytree(directory, copy, copy_function=lambda a, b: Path(b).symlink_to(a))
     modules = json.loads((directory / "modules.json").read_text())

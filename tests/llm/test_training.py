@@ -1,15 +1,14 @@
-"""TRL trains on an export as it is: two steps of SmolLM2-135M on the CPU."""
+"""TRL trains on an export as it is: two steps of SmolLM2-135M on the CPU.
+
+Imported where needed: every worker reads this file, one runs it, and this takes seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import datasets
 import pytest
-import torch
-import trl
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared.records import Message
 from tests.fakes.reviewed import PASSAGES, written
@@ -26,6 +25,8 @@ pytestmark = pytest.mark.xdist_group("llm")
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Two that wait for each other are slower beside other tests."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -34,6 +35,11 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 async def test_dpo_runs_two_steps_on_an_export(tmp_path: Path) -> None:
+    import datasets
+    import torch
+    import trl
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     await written(tmp_path / "v1", mails=2, messages=(SHORT,))
     rows = datasets.load_dataset(str(tmp_path / "v1"), "dpo", cache_dir=str(tmp_path))["train"]
     assert len(rows) == 2
