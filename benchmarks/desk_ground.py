@@ -6,19 +6,18 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import psutil
 
 from deploy.local.nats import NatsServer
 from deploy.local.postgres import PostgresServer
 from deploy.local.process import free_ports
 from deploy.local.s3 import PORTS, S3Server
+from deploy.local.service import wait_until_ready
 from deploy.migrating import MIGRATIONS, migrate
 from services.feedback.accounts import StoredAccount, written
 from shared import admin
@@ -89,15 +88,7 @@ class Ground:
         command = [sys.executable, "-m", "services.feedback.app"]
         started = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
         try:
-            for _ in range(600):
-                try:
-                    if httpx.get(f"{self.url}/readyz").status_code == 200:
-                        break
-                except httpx.HTTPError:
-                    pass  # not listening yet
-                time.sleep(0.1)
-            else:
-                raise SystemExit(f"feedback never became ready: see {self.folder / 'feedback.log'}")
+            wait_until_ready(self.url, started, self.folder / "feedback.log")
             self.process = psutil.Process(started.pid)
             yield
         finally:

@@ -130,6 +130,22 @@ def readiness(url: str) -> dict[str, Any]:
         return {"state": f"no answer at {url}/readyz: {error}"}
 
 
+def wait_until_ready(
+    url: str, running: subprocess.Popen[bytes], log: Path, seconds: float = 60
+) -> None:
+    """Raises ``StartFailed`` when ``running`` ends or is not ready in time, with its last word."""
+    said: dict[str, Any] = {}
+
+    def ready() -> bool:
+        said.update(readiness(url))
+        return bool(said.get("ready"))
+
+    try:
+        process.wait_until(ready, running, url, log, seconds)
+    except process.StartFailed as failed:
+        raise process.StartFailed(f"{failed}\nlast said: {_reason(said)}") from None
+
+
 def _reason(answer: dict[str, Any]) -> str:
     problems = answer.get("problems") or {}
     told = [f"{name}: {why}" for name, why in problems.items()]

@@ -25,7 +25,6 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
-import httpx
 import nats
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -33,6 +32,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from deploy.local.nats import NatsServer
 from deploy.local.process import free_ports
+from deploy.local.service import wait_until_ready
 from deploy.migrating import MIGRATIONS, migrate
 from services.feedback.accounts import StoredAccount, written
 from services.feedback.desk.cookies import SESSION
@@ -119,15 +119,7 @@ class DeskServer:
                 stdout=log,
                 stderr=log,
             )
-        for _ in range(600):
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass  # not listening yet
-            assert self._process.poll() is None, self.log.read_text()[-3000:]
-            time.sleep(0.1)
-        raise AssertionError(f"feedback is not ready: {self.log.read_text()[-3000:]}")
+        wait_until_ready(self.url, self._process, self.log)
 
     def stop(self) -> float:
         """Ask it to end; the seconds that took."""

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from playwright.sync_api import Page, expect
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from deploy.local.process import free_ports
+from deploy.local.service import wait_until_ready
 from services.feedback.desk.cookies import SESSION
 from shared.clock import utcnow
 from shared.document_events import DocumentChunked, DocumentIndexed, DocumentIndexedData
@@ -51,8 +51,10 @@ def ingest(desk_server: DeskServer, tmp_path_factory: pytest.TempPathFactory) ->
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(model_folder(folder / "model") / "tokenizer.json"))
     port = free_ports(1)[0]
+    log = folder / "ingest.log"
     process = subprocess.Popen(
         [sys.executable, "-m", "services.ingest.app"],
+        stderr=log.open("wb"),
         env={
             **os.environ,
             "SOURCIER_CONFIG": str(folder / "none.toml"),
@@ -67,16 +69,7 @@ def ingest(desk_server: DeskServer, tmp_path_factory: pytest.TempPathFactory) ->
             "SOURCIER_HTTP__PORT": str(port),
         },
     )
-    for _ in range(600):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200:
-                break
-        except httpx.HTTPError:
-            pass  # not listening yet
-        assert process.poll() is None
-        time.sleep(0.1)
-    else:
-        raise AssertionError("ingest never became ready")
+    wait_until_ready(f"http://127.0.0.1:{port}", process, log)
     yield
     process.terminate()
     process.wait(30)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from deploy.local.nats import NatsServer
 from deploy.local.process import free_ports
-from deploy.local.service import readiness
+from deploy.local.service import wait_until_ready
 from shared import admin
 from shared.settings import Nats, Objects, Settings, Streams, model_cache
 
@@ -78,11 +77,7 @@ def test_a_service_is_ready_with_only_its_own_packages(
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + WITHIN
-        while not (answer := readiness(f"http://127.0.0.1:{port}")).get("ready"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, f"{answer} {log.read_text()}"
-            time.sleep(0.2)
+        wait_until_ready(f"http://127.0.0.1:{port}", process, log, WITHIN)
         process.terminate()
         assert process.wait(30) == 0, log.read_text()
     finally:

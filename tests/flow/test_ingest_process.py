@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from nats.js.client import JetStreamContext
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from deploy.local.nats import NatsServer
-from deploy.local.process import free_ports
+from deploy.local.process import free_ports, spawn
+from deploy.local.service import wait_until_ready
 from shared import admin
 from shared.document_events import DocumentChunked, DocumentRejected
 from shared.events import MailAccepted, MailSkipped
@@ -61,7 +63,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 async def ingest(
     broker: str, postgres_dsn: str, s3: Objects, model: Path, tmp_path: Path
-) -> AsyncIterator[tuple[httpx.AsyncClient, asyncio.subprocess.Process]]:
+) -> AsyncIterator[tuple[httpx.AsyncClient, subprocess.Popen[bytes]]]:
     port = free_ports(1)[0]
     environment = {
         **os.environ,
@@ -76,26 +78,15 @@ async def ingest(
         "SOURCIER_EMBEDDING__MODEL": str(model),
         "SOURCIER_HTTP__PORT": str(port),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.ingest.app", env=environment
-    )
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
-        await ready(http)
-        yield http, process
-    if process.returncode is None:
+    url, log = f"http://127.0.0.1:{port}", tmp_path / "ingest.log"
+    process = spawn([sys.executable, "-m", "services.ingest.app"], log, environment)
+    try:
+        await asyncio.to_thread(wait_until_ready, url, process, log)
+        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+            yield http, process
+    finally:
         process.kill()
-        await process.wait()
-
-
-async def ready(http: httpx.AsyncClient) -> None:
-    for _ in range(300):
-        try:
-            if (await http.get("/readyz")).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass  # not listening yet
-        await asyncio.sleep(0.1)
-    raise AssertionError("ingest never became ready")
+        process.wait()
 
 
 async def said(subscription: JetStreamContext.PushSubscription) -> object:
@@ -103,7 +94,7 @@ async def said(subscription: JetStreamContext.PushSubscription) -> object:
 
 
 async def test_from_http_to_events_and_files(
-    broker: str, s3: Objects, ingest: tuple[httpx.AsyncClient, asyncio.subprocess.Process]
+    broker: str, s3: Objects, ingest: tuple[httpx.AsyncClient, subprocess.Popen[bytes]]
 ) -> None:
     http, process = ingest
     client = await nats.connect(broker)
@@ -149,4 +140,4 @@ async def test_from_http_to_events_and_files(
 
     await client.close()
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert await asyncio.to_thread(process.wait, 30) == 0
