@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.feedback.desk import words
+from services.feedback.desk.heard import heard
 from services.feedback.desk.parts import desk_of
 
 HERE = Path(__file__).parent
@@ -53,6 +54,7 @@ def environment() -> Environment:
         number=words.number,
         when=words.when,
         ago=words.ago,
+        heard=heard,
         url=url,
         static=static,
     )
