@@ -25,7 +25,15 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 WANTED = (3, 11)
-CHROMIUM = Path("/usr/bin/chromium")
+PROGRAMS = {
+    "chromium": Path("/usr/bin/chromium"),
+    "dovecot-imapd": Path("/usr/sbin/dovecot"),
+    "dovecot-sieve": Path("/usr/lib/dovecot/modules/lib90_sieve_plugin.so"),
+    "postfix": Path("/usr/lib/postfix/sbin/master"),
+}
+"""Debian packages for tests, by a file of each."""
+NO_MAIL_SERVER = b"postfix postfix/main_mailer_type select No configuration\n"
+"""Tests start Postfix themselves, in their own folders: the machine gets no mail server."""
 CUDA = ("nvidia-", "cuda-", "triton")
 CUDA_REFUSED = """\
 pip would install torch with CUDA ({packages}): gigabytes that a machine without a GPU cannot use.
@@ -77,7 +85,7 @@ def install(dev: bool, serve: bool = False) -> None:
         step("tools for tests", [tools], lambda: install_files([tools]))
     step("sourcier", [ROOT / "pyproject.toml"], install_project)
     if dev:
-        install_browser()
+        install_programs()
 
 
 def serves_here() -> bool:
@@ -145,20 +153,24 @@ def install_files(files: Sequence[Path]) -> None:
     )
 
 
-def install_browser() -> None:
-    """Debian's Chromium for the tests of the desk; without it they are skipped, and say so."""
-    if CHROMIUM.exists():
+def install_programs() -> None:
+    """What tests run besides Python packages; without it they are skipped, and say so."""
+    missing = [name for name, file in PROGRAMS.items() if not file.exists()]
+    if not missing:
         return
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
-        say(f"no {CHROMIUM}: tests in a browser will be skipped (apt-get install chromium)")
+        say(f"some tests will be skipped; for them: apt-get install {' '.join(missing)}")
         return
-    say("installing Chromium for tests in a browser")
+    say(f"installing for tests: {', '.join(missing)}")
     silent = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+    if answers := shutil.which("debconf-set-selections"):
+        subprocess.run([answers], input=NO_MAIL_SERVER, env=silent, check=False)  # noqa: S603 - our own command
+    wanted = [("install", "--yes", "--no-install-recommends", "--no-remove", m) for m in missing]
+    for words in (("update",), *wanted):
         status = subprocess.run([apt, "--quiet", *words], env=silent, check=False).returncode  # noqa: S603 - our own command
-    if status:
-        say(f"apt-get ended with status {status}: tests in a browser will be skipped")
+        if status:
+            say(f"apt-get {' '.join(words)}: status {status}; some tests will be skipped")
 
 
 def install_project() -> None:

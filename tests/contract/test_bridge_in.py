@@ -32,6 +32,7 @@ class Place:
     def __init__(self) -> None:
         self.said: list[MailReceived] = []
         self.away: set[str] = set()
+        self.addresses = dict(ADDRESSES)
         self.objects = MemoryObjects()
         self.listen = Listen(smtp=free_ports(1)[0], lmtp=free_ports(1)[0])
 
@@ -73,7 +74,7 @@ class Place:
 async def place() -> AsyncIterator[Place]:
     made = Place()
     intake = Intake(made.objects, made.say, lambda: NOW, 1_000_000)
-    servers = await bind(made.listen, intake, ADDRESSES)
+    servers = await bind(made.listen, intake, made.addresses)
     for server in servers:
         await server.start_serving()
     yield made

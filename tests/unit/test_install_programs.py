@@ -1,4 +1,4 @@
-"""Chromium for the browser tests comes by apt where that can be; without it nothing fails."""
+"""Programs for tests come by apt where that can be; without them nothing fails."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {told}\nexit ${{STATUS:-0}}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(install, "CHROMIUM", tmp_path / "chromium")
+    files = {name: tmp_path / name for name in ("chromium", "postfix")}
+    monkeypatch.setattr(install, "PROGRAMS", files)
     return told
 
 
-def test_root_installs_it(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_installs_them(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install.os, "geteuid", lambda: 0)
-    install.install_browser()
-    update, installed = apt.read_text().splitlines()
+    install.install_programs()
+    update, *installed = apt.read_text().splitlines()
     assert update.endswith("update")
-    assert installed.startswith("noninteractive ")
-    assert installed.endswith("--no-install-recommends chromium")
+    words = "noninteractive --quiet install --yes --no-install-recommends --no-remove"
+    assert installed == [f"{words} chromium", f"{words} postfix"]
 
 
-def test_one_that_is_there_is_left_alone(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_left_alone(apt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install.os, "geteuid", lambda: 0)
-    install.CHROMIUM.touch()
-    install.install_browser()
+    for file in install.PROGRAMS.values():
+        file.touch()
+    install.install_programs()
     assert not apt.exists()
 
 
@@ -41,9 +43,9 @@ def test_others_are_told(
     apt: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
-    install.install_browser()
+    install.install_programs()
     assert not apt.exists()
-    assert "apt-get install chromium" in capsys.readouterr().out
+    assert "apt-get install chromium postfix" in capsys.readouterr().out
 
 
 def test_a_failing_apt_fails_nothing(
@@ -51,5 +53,5 @@ def test_a_failing_apt_fails_nothing(
 ) -> None:
     monkeypatch.setattr(install.os, "geteuid", lambda: 0)
     monkeypatch.setenv("STATUS", "100")
-    install.install_browser()
+    install.install_programs()
     assert "will be skipped" in capsys.readouterr().out
