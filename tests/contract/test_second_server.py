@@ -64,7 +64,7 @@ def gguf() -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of the server, with three places of 2,048 tokens."""
     log, port = tmp_path_factory.mktemp("llama") / "server.log", free_ports(1)[0]
