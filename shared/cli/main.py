@@ -15,6 +15,7 @@ from shared.cli import (
     doctor,
     documents,
     drafts,
+    erasing,
     explain,
     exporting,
     mails,
@@ -44,6 +45,7 @@ app.command()(documents.remove)
 app.command()(documents.search)
 app.command()(mails.send)
 app.command()(exporting.export)
+app.command()(erasing.erase)
 app.add_typer(explain.app, name="mails")
 app.add_typer(drafts.app, name="drafts")
 app.add_typer(accounts.app, name="accounts")

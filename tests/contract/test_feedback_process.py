@@ -111,8 +111,30 @@ async def told_of_the_reply(client: Client, http: httpx.AsyncClient, reply: Repl
     assert (shown["message_id"], shown["comparison"]["words_changed"]) == ("<r@x>", 0)
 
 
+async def erased(broker: str, http: httpx.AsyncClient, folder: Path) -> None:
+    """The operator's command, and feedback hears it."""
+    repository = str(Path(__file__).parents[2])
+    here = {"SOURCIER_CONFIG": "none.toml", "SOURCIER_NATS__URL": broker, "PYTHONPATH": repository}
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shared.cli.main", "erase", str(samples.MAIL.mail_id)),
+        env={**os.environ, **here},
+        cwd=folder,  # where no stack runs
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await command.communicate()
+    assert (command.returncode, b"mail.erased is said" in said) == (0, True)
+    for _ in range(100):
+        mail = (await http.get(f"/v1/mails/{samples.MAIL.mail_id}")).json()
+        if not mail["subject"]:
+            break
+        await asyncio.sleep(0.1)
+    assert (mail["subject"], mail["sender"]["address"], mail["outcome"]) == ("", "", "draft")
+    draft = (await http.get(f"/v1/drafts/{samples.DRAFT}")).json()
+    assert (draft["status"], draft["ready"]["text"]) == ("approved", "")
+
+
 async def test_from_draft_event_to_approved_reply(
-    broker: str, feedback: tuple[str, asyncio.subprocess.Process]
+    broker: str, feedback: tuple[str, asyncio.subprocess.Process], tmp_path: Path
 ) -> None:
     url, process = feedback
     client = await nats.connect(broker)
@@ -141,6 +163,7 @@ async def test_from_draft_event_to_approved_reply(
         assert figures["outbox"] == 0
         assert figures["statuses"] == {"approved": 1}
         await told_of_the_reply(client, http, reply)
+        await erased(broker, http, tmp_path)
     await client.close()
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 30) == 0
