@@ -80,7 +80,8 @@ def running(data: Path, *options: str) -> Iterator[Stack]:
         stack.run("down", ok=False)
 
 
-@pytest.fixture(scope="session")
+# Of the package: what runs on idly slows the tests of other folders.
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that holds the example documents."""
     for started in running(tmp_path_factory.mktemp("stack") / "data"):

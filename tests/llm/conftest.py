@@ -10,7 +10,8 @@ from tests.llm import adapter
 from tests.llm.server import ADAPTER, ModelServer, directory
 
 
-@pytest.fixture(scope="session")
+# Of the package: a model server left over slows the tests of other folders.
+@pytest.fixture(scope="package")
 def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     """SmolLM2-135M and an adapter of it, behind small limits."""
     folder = tmp_path_factory.mktemp("serving")
