@@ -18,8 +18,10 @@ def test_axe_finds_nothing(
     shot: Shot, page_as: PageAs, desk_server: DeskServer, axe: Callable[[Page], None]
 ) -> None:
     address = shot.address(desk_server.seeded)
+    page = page_as(shot.account)
     for width, lang in ((1280, "fr"), (390, "en")):
-        page = page_as(shot.account, width=width, lang=lang)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.context.add_cookies([{"name": "lang", "value": lang, "url": desk_server.url}])
         # The language of a public source is part of its address, for caches.
         asked = address.replace("?", f"?lang={lang}&") if "/sources/" in address else address
         answer = page.goto(asked)
