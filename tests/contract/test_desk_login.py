@@ -401,7 +401,7 @@ async def test_the_audit_is_read_by_admins_and_changed_by_nobody(
     async with client(app, **PAGE) as browser:
         await sign_in(browser, "admin")
         page = await browser.get("/desk/audit?action=test.done&account=admin&since=2026-01-01")
-        assert '<td class="nowrap">test.done</td>' in page.text
+        assert 'class="nowrap">test.done</td>' in page.text
         assert ("draft:1" in page.text, "draft:2" in page.text) == (True, False)
         assert "words : 3" in page.text
         assert "export lancé" in (await browser.get("/desk/audit?action=dataset.export")).text
@@ -419,11 +419,11 @@ async def test_pages_of_the_audit(app: FastAPI, database: asyncpg.Connection) ->
     async with client(app, **PAGE) as browser:
         await sign_in(browser, "admin")
         first = await browser.get("/desk/audit?account=many")
-        assert first.text.count("<tr>") == 101
+        assert first.text.count("<tr ") == 101
         after = re.search(r'href="(/desk/audit[^"]*before=\d+)"', first.text)
         assert after
         second = await browser.get(after.group(1).replace("&amp;", "&"))
-        assert second.text.count("<tr>") == 51
+        assert second.text.count("<tr ") == 51
         assert 'value="many.2"' in second.text
 
 
