@@ -180,7 +180,9 @@ async def test_the_object_store_has_the_same_files(
     other = SYSTEM.model_copy(update={"mailboxes": frozenset({"autre"})})
     assert await versions.version(mine, made["version"]) is not None
     assert await versions.version(other, made["version"]) is None
-    assert [v for v in await versions.versions(other, 50, None) if v.version == made["version"]] == []
+    assert [
+        v for v in await versions.versions(other, 50, None) if v.version == made["version"]
+    ] == []
     assert await versions.last(other) is None
     assert (await versions.counts(mine)).mails == MAILS
     assert (await versions.counts(other)).mails == 0
