@@ -26,12 +26,12 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def outcomes(stack: Stack) -> dict[str, dict[str, Any]]:
     return stack.send(*sorted((EXAMPLES / "mails").glob("*.eml")))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def drafts(stack: Stack, outcomes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The drafts in full, as feedback holds them, by e-mail file."""
     return {

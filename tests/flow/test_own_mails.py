@@ -28,7 +28,7 @@ NOT_SAID = {"audit-commune-moyenne.eml": ["Intercommunalité ou syndicat", "1 20
 DECLINED = ("acte-de-naissance.eml", "facture-eau.eml")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def told(stack: Stack) -> dict[str, dict[str, Any]]:
     return stack.send(*sorted(MAILS.glob("*.eml")))
 

@@ -45,7 +45,7 @@ class Supervised:
             )
         return self.until(lambda state: state["state"] == "running")
 
-    def until(self, holds: Callable[[dict[str, Any]], bool], within: float = 60) -> dict[str, Any]:
+    def until(self, holds: Callable[[dict[str, Any]], bool], within: float = 150) -> dict[str, Any]:
         """The stack's state once ``holds(state)``."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
