@@ -52,10 +52,8 @@ async def drafts(desk: Desk) -> list[DraftReady]:
 
 @pytest.mark.parametrize("down", [Reply(status=503), Reply(SAID, cut=True), Reply("", delay=2)])
 async def test_when_the_endpoint_returns_nothing_is_stuck(
-    desk: Desk, config: Settings, down: Reply, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, config: Settings, down: Reply
 ) -> None:
-    # A silent one is left alone for half a minute.
-    monkeypatch.setattr("services.generate.adapters.endpoints._REST", 1.0)
     with endpoint(down) as server:
         async with generate(config, server.url, fallback=False):
             for number in range(6):

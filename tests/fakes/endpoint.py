@@ -113,6 +113,7 @@ def endpoint(*script: Reply) -> Iterator[Endpoint]:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Connection", "close")  # else a client may ask again on it
             self.end_headers()
             for event in _events(reply):
                 self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")

@@ -29,8 +29,8 @@ _FRESH = 15.0
 """Seconds for which a sign of life of an endpoint is believed."""
 _SHY = 10.0
 """Seconds for which an endpoint that failed is asked last."""
-_REST = 30.0
-"""Seconds for which an endpoint that gave no sign is not asked; then one request tries it."""
+_REST = 0.25
+"""Of the timeout: a server that gave no sign is not asked so long; then one request tries it."""
 _SAID = 300
 """Characters of a server's own message that are passed on."""
 
@@ -68,6 +68,8 @@ class _Server:
 
     url: str
     client: AsyncOpenAI
+    rest: float
+    """Seconds after a silence."""
     in_flight: int = 0
     counts: bool = True
     """Whether it tells tokens when it is asked to."""
@@ -78,7 +80,7 @@ class _Server:
 
     def rests(self, now: float) -> bool:
         """Whether a request would only wait as long as those before it did."""
-        return self.silent and (self.in_flight > 0 or now - self.failed < _REST)
+        return self.silent and (self.in_flight > 0 or now - self.failed < self.rest)
 
 
 class ChatClient:
@@ -98,7 +100,8 @@ class ChatClient:
     async def start(self) -> None:
         """Open the clients; the servers themselves may still be down."""
         if not self._servers:
-            self._servers = [_Server(url, self._client(url)) for url in self._endpoint.urls]
+            rest = self._endpoint.timeout * _REST
+            self._servers = [_Server(url, self._client(url), rest) for url in self._endpoint.urls]
 
     async def stop(self) -> None:
         """Close the connections."""
