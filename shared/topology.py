@@ -59,6 +59,7 @@ class Stage:
 INGEST_MAIL = Stage("ingest", "mail", MAIL, e.MailReceived, workers=8)
 INGEST_DOCUMENT = Stage("ingest", "document", DOCUMENT, d.DocumentSubmitted, workers=2, cap=900)
 INGEST_REMOVAL = Stage("ingest", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
+INGEST_ERASED = Stage("ingest", "erased", MAIL, d.MailErased, workers=1)
 EMBED_MAIL = Stage("embed", "mail", MAIL, e.MailAccepted, workers=16)
 EMBED_DOCUMENT = Stage("embed", "document", DOCUMENT, d.DocumentChunked, workers=8, cap=1800)
 EMBED_REMOVAL = Stage("embed", "removal", DOCUMENT, d.DocumentRemoved, workers=1)
@@ -83,6 +84,7 @@ STAGES = (
     INGEST_MAIL,
     INGEST_DOCUMENT,
     INGEST_REMOVAL,
+    INGEST_ERASED,
     EMBED_MAIL,
     EMBED_DOCUMENT,
     EMBED_REMOVAL,
@@ -140,6 +142,7 @@ SAYS: dict[str, tuple[type[Event], ...]] = {
         e.ReplyDoubtful,
         d.DocumentSubmitted,
         d.DocumentRemoved,
+        d.MailErased,
     ),
     "mail": (e.MailReceived, e.ReplySent, e.ReplyFailed, e.ReplyDoubtful),
 }

@@ -9,7 +9,8 @@ from typing import Protocol
 from uuid import UUID
 
 from services.feedback.records import StoredDraft
-from shared.document_events import MailErased
+from shared.document_events import MailErased, MailErasedData
+from shared.envelope import caused
 from shared.events import DraftDeclinedData, DraftReadyData, ReviewRecordedData
 from shared.records import Address, Check, MailBlock, Part
 
@@ -24,8 +25,9 @@ class Erasures(Protocol):
     async def note(self, event: MailErased) -> tuple[UUID, ...]:
         """Remember what is to be forgotten, for what comes later too; the e-mails that are here."""
 
-    async def erase(self, mail_id: UUID, now: datetime) -> None:
-        """Take the words of an e-mail out of all that is kept of it; the audit has that it was."""
+    async def erase(self, mail_id: UUID, now: datetime, told: MailErased | None = None) -> None:
+        """Take the words of an e-mail out of all that is kept of it; the audit has that it was.
+        ``told`` is said of one that was here."""
 
 
 class Erasing:
@@ -36,8 +38,24 @@ class Erasing:
 
     async def hear(self, event: MailErased) -> None:
         """Forget what ``event`` names; e-mails one by one, so that many keep nobody waiting."""
+        by_sender = event.data.sender_sha256 is not None
         for mail_id in await self._erasures.note(event):
-            await self._erasures.erase(mail_id, self._clock())
+            now = self._clock()
+            told = named(event, mail_id, now) if by_sender else None
+            await self._erasures.erase(mail_id, now, told)
+
+
+def named(event: MailErased, mail_id: UUID, now: datetime) -> MailErased:
+    """For those who do not know a sender's e-mails: one of them by its id."""
+    return caused(
+        event,
+        MailErased,
+        source="feedback",
+        time=now,
+        data=MailErasedData(mail_ids=(mail_id,)),
+        subject=str(mail_id),
+        discriminator=str(mail_id),
+    )
 
 
 def sender_sha256(address: str) -> str:

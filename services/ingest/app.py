@@ -10,6 +10,7 @@ from services.ingest.adapters.postgres import PostgresIntake
 from services.ingest.adapters.reader_process import ProcessReader, Setup
 from services.ingest.adapters.tokenizer import tokenizer_file
 from services.ingest.api import add_preview, build_api
+from services.ingest.erasing import Erasing
 from services.ingest.formats.model import Limits
 from services.ingest.handlers import register
 from services.ingest.inbox import HttpInbox
@@ -58,7 +59,7 @@ async def build(settings: Settings, bus: Bus) -> AsyncIterator[Parts]:
         per_sender=config.drafts_per_sender_hour,
         sorter=sorter,
     )
-    register(bus, documents, mails)
+    register(bus, documents, mails, Erasing(objects, intake, tuple(settings.mailboxes)))
     api = build_api(HttpInbox(objects, utcnow, settings.mailboxes), documents, bus.say, config)
     add_preview(api, mails, config)
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from services.ingest.erasing import Erasing
 from services.ingest.mail_service import MailIntake
 from services.ingest.service import DocumentIntake
 from shared import topology
 from shared.bus import Bus
-from shared.document_events import DocumentRemoved, DocumentSubmitted
+from shared.document_events import DocumentRemoved, DocumentSubmitted, MailErased
 from shared.events import MailReceived
 
 
-def register(bus: Bus, documents: DocumentIntake, mails: MailIntake) -> None:
+def register(bus: Bus, documents: DocumentIntake, mails: MailIntake, erasing: Erasing) -> None:
     """Subscribe the use cases to their stages."""
 
     @bus.hears(topology.INGEST_MAIL)
@@ -28,3 +29,7 @@ def register(bus: Bus, documents: DocumentIntake, mails: MailIntake) -> None:
         live = await documents.remove(event)
         if live is not None:
             await bus.say(live)
+
+    @bus.hears(topology.INGEST_ERASED)
+    async def mail_erased(event: MailErased) -> None:
+        await erasing.hear(event)

@@ -39,7 +39,7 @@ class Incoming:
     @property
     def prefix(self) -> str:
         """Under which what was made of the e-mail is stored."""
-        return f"mails/{self.event.data.mailbox}/{self.mail_id}"
+        return prefix(self.event.data.mailbox, self.mail_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,12 @@ class Asked:
 
 def raw_key(mailbox: str, mail_id: UUID) -> str:
     """Where the raw message of an e-mail is stored."""
-    return f"mails/{mailbox}/{mail_id}.eml"
+    return f"{prefix(mailbox, mail_id)}.eml"
+
+
+def prefix(mailbox: str, mail_id: UUID) -> str:
+    """How all keys of an e-mail begin."""
+    return f"mails/{mailbox}/{mail_id}"
 
 
 def block(

@@ -28,8 +28,9 @@ def erase(
     """Have e-mails forgotten, as their sender may demand. It cannot be undone.
 
     The desk forgets the words of the e-mails, of their drafts and of their replies; counts and the
-    audit stay, and later exports leave them out. What ingest keeps (objects `mails/`), what the
-    bridge keeps of its sending, and datasets made before are not erased by it.
+    audit stay, and later exports leave them out. Ingest deletes the raw messages. Not erased by it:
+    datasets made before, what producers left under `inbox/`, and events in the broker's streams,
+    which end by age.
 
     Example: `sourcier erase --sender jeanne@mairie.example`
     """
@@ -39,7 +40,7 @@ def erase(
     asyncio.run(
         _say(locate(data), MailErasedData(mail_ids=tuple(mails or ()), sender_sha256=hashed))
     )
-    typer.echo("mail.erased is said: the desk forgets them as soon as it hears it")
+    typer.echo("mail.erased is said: the services forget them as soon as they hear it")
 
 
 async def _say(where: Where, data: MailErasedData) -> None:

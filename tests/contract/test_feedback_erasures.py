@@ -27,6 +27,7 @@ from shared.document_events import MailErased, MailErasedData
 from shared.events import DraftReady, MailAccepted, MailSkipped, ReplySent
 from shared.postgres import Pool, open_pool
 from shared.records import Message
+from shared.registry import decode
 from tests import samples
 from tests.viewers import ADMIN, AGENT
 
@@ -142,6 +143,18 @@ async def test_what_is_shown_of_it_says_that_it_was_erased(world: World) -> None
     assert kept is not None
     assert (kept.subject, kept.raw_key, kept.block) == ("", None, None)
     assert await PostgresQueue(world.pool).mail(AGENT, MAIL.mail_id)
+
+
+async def test_a_senders_mails_are_told_to_ingest_by_id_once(world: World) -> None:
+    await world.draft()
+    await world.erase(mail_ids=[MAIL.mail_id])
+    assert await world.pool.fetch("select event from feedback.outbox") == []
+    await world.pool.execute("update feedback.mails set erased = null, sender = $1", SENDER)
+    await world.erase(sender_sha256=sender_sha256(SENDER))
+    (told,) = await world.pool.fetch("select event from feedback.outbox")
+    event = decode(told["event"].encode())
+    assert isinstance(event, MailErased)
+    assert event.data.mail_ids == (MAIL.mail_id,)
 
 
 async def test_what_comes_later_of_an_erased_mail_is_not_kept(world: World) -> None:

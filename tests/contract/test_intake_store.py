@@ -235,3 +235,15 @@ async def test_a_preview_remembers_nothing(store: Store, mailbox: str) -> None:
     over = Registration("limit", thread(first), (first.mail_id,))
     assert await store.preview(answer, 1) == over
     assert (await store.preview(replace(first, event_id=uuid4()), 9)).outcome == "duplicate"
+
+
+async def test_what_is_forgotten_still_came(store: Store, mailbox: str) -> None:
+    came = arrival(mailbox, "<a@x>")
+    await store.register(came, 5)
+    for _ in range(2):
+        assert await store.forget(came.mail_id) == mailbox
+    assert await store.forget(uuid4()) is None
+    again = await store.register(replace(came, event_id=uuid4()), 5)
+    assert again.outcome == "duplicate"
+    answer = arrival(mailbox, "<b@x>", "<a@x>")  # nothing leads to it any more
+    assert (await store.register(answer, 5)).earlier == ()

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from services.ingest.chunking import TokenCounter
@@ -82,6 +83,14 @@ class MemoryIntake:
         ]
         outcome: Outcome = "accepted" if sent < limit else "limit"
         return Registration(outcome, thread, tuple(before[-MAX_EARLIER:]))
+
+    async def forget(self, mail_id: UUID) -> str | None:
+        if mail_id not in self._mails:
+            return None
+        known, decided = self._mails[mail_id]
+        bare = replace(known.strand, message_id="", sender="", subject="", people=())
+        self._mails[mail_id] = replace(known, strand=bare), decided
+        return known.mailbox
 
     def document(self, document_id: UUID) -> AbstractAsyncContextManager[None]:
         return self._locked(document_id)

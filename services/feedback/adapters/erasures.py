@@ -92,7 +92,7 @@ class PostgresErasures:
             found = await db.fetch(_HERE, list(data.mail_ids), data.sender_sha256, event.time)
         return tuple(dict.fromkeys((*data.mail_ids, *(row["mail_id"] for row in found))))
 
-    async def erase(self, mail_id: UUID, now: datetime) -> None:
+    async def erase(self, mail_id: UUID, now: datetime, told: MailErased | None = None) -> None:
         async with transaction(self._pool) as db:
             await db.execute(_ERASING, str(mail_id))
             drafts = await write.of_mail(db, mail_id)
@@ -107,6 +107,8 @@ class PostgresErasures:
             await db.execute(
                 "delete from feedback.outbox where event::jsonb ->> 'subject' = $1", str(mail_id)
             )
+            if told:
+                await write.put_event(db, told)
             await audit.put(db, SYSTEM, "mail.erased", f"mail:{mail_id}", mailbox)
 
 

@@ -52,6 +52,12 @@ on conflict (mail_id) do update set event_id = excluded.event_id, thread_id = ex
 """
 
 
+_FORGET = """
+update intake.mails set message_id = '', sender_sha256 = '', subject_sha256 = '', people = '{}'
+where mail_id = $1 returning mailbox
+"""
+
+
 class PostgresIntake:
     """The MailRegister and the DocumentLocks of the use cases."""
 
@@ -82,6 +88,12 @@ class PostgresIntake:
         async with transaction(self._pool) as connection:
             known = await _known(connection, arrival)
             return known or await _decided(connection, arrival, limit)
+
+    async def forget(self, mail_id: UUID) -> str | None:
+        """See `MailForgetter`."""
+        async with transaction(self._pool) as connection:
+            mailbox: str | None = await connection.fetchval(_FORGET, mail_id)
+            return mailbox
 
     def document(self, document_id: UUID) -> AbstractAsyncContextManager[None]:
         """See `DocumentLocks`."""
