@@ -33,10 +33,5 @@ async def test_raw_messages_and_attachments_of_known_and_skipped_e_mails_go() ->
     event = MailErased.make(source="test", subject="-", time=AT, data=data, id=uuid4())
     for _ in range(2):
         await Erasing(objects, Register(known), ("a", "b")).hear(event)
-    assert (
-        sorted([key async for key in objects.keys("mails/")])
-        == [
-            raw_key("b", other),
-            f"{prefix('b', other)}/attachments/0.txt",
-        ][::-1]
-    )
+    left = {key async for key in objects.keys("mails/")}
+    assert left == {raw_key("b", other), f"{prefix('b', other)}/attachments/0.txt"}
