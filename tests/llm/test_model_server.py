@@ -51,7 +51,7 @@ PARTS: dict[str, Any] = {
     "required": ["parts"],
     "additionalProperties": False,
 }
-LONG = {"max_tokens": 60, "ignore_eos": True}
+LONG = {"max_tokens": 150, "ignore_eos": True}
 
 
 def test_answers_keep_to_a_schema(model_server: ModelServer) -> None:
@@ -81,7 +81,7 @@ def test_an_answer_streams(model_server: ModelServer) -> None:
 
 def test_requests_are_batched_and_a_full_queue_is_said(model_server: ModelServer) -> None:
     """More at once than replica and queue hold: vLLM's own counter, and 503 for the rest."""
-    count = BATCH + QUEUE + 6
+    count = BATCH + QUEUE + 12
     most = 0.0
     with ThreadPoolExecutor(count) as pool:
         asked = [pool.submit(model_server.chat, f"Count to {n}.", **LONG) for n in range(count)]
