@@ -93,7 +93,7 @@ def tell_metrics(http: settings.Http) -> None:
 
     Raises Misconfigured.
     """
-    if http.metrics_port is None:
+    if not http.metrics_port:
         return
     try:
         start_http_server(http.metrics_port, http.host)
@@ -131,7 +131,7 @@ class _Life:
         self.stop()
 
     def routes(self) -> list[BaseRoute]:
-        own_port = self._config.http.metrics_port is not None
+        own_port = bool(self._config.http.metrics_port)
         return [
             Route("/healthz", self._health),
             Route("/readyz", self._ready),

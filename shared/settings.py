@@ -142,8 +142,9 @@ class Http(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of `/metrics` alone, for where others reach the API's; unset: the same port."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port of `/metrics` alone, for where others reach the API's; 0: the same port, as always under
+    `sourcier up`, whose services share one configuration."""
 
 
 class Delivery(Section):

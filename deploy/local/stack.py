@@ -139,4 +139,5 @@ class Stack:
             found["SOURCIER_POSTGRES__DSN"] = self.postgres.dsn(DATABASE, SCHEMA_OF[user])
         if name in self.processes:
             found["SOURCIER_HTTP__PORT"] = str(self.ports[name])
+            found["SOURCIER_HTTP__METRICS_PORT"] = "0"  # one for all would be taken twice
         return found

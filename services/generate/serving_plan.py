@@ -36,6 +36,8 @@ def chosen(args: dict[str, Any]) -> Serving:
     if "profiles" not in args:
         return Serving.model_validate(args)
     name, profiles = args.get("profile"), args["profiles"]
+    if beside := set(args) - {"profile", "profiles"}:
+        raise NoSuchProfile(f"{', '.join(sorted(beside))}: stands beside the profiles, not in one")
     if name not in profiles:
         raise NoSuchProfile(f"profile: {name!r} is none of {', '.join(profiles)}")
     return Serving.model_validate(profiles[name])

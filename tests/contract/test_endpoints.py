@@ -107,6 +107,19 @@ async def test_a_silent_server_costs_one_timeout_and_is_tried_again_by_one_reque
         await client.stop()
 
 
+async def test_a_silent_server_takes_no_tries_from_the_others() -> None:
+    with (
+        endpoint(Reply("lent", delay=6.0)) as silent,
+        endpoint(GOOD, Reply(status=503), GOOD) as other,
+    ):
+        client = await client_of(silent.url, other.url, timeout=4.0)
+        for _ in range(2):  # the second finds the one resting, and the other busy for a moment
+            assert await client.ask(ASKED) == GOOD.content
+        await client.stop()
+    assert len(silent.requests) == 1
+    assert len(other.requests) == 3
+
+
 async def test_a_long_answer_that_comes_is_no_timeout() -> None:
     with endpoint(Reply("mot " * 60, pause=0.06)) as server:
         client = await client_of(server.url, timeout=0.4)

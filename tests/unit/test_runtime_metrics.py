@@ -22,8 +22,8 @@ def test_where_a_port_is_configured_metrics_are_there_alone() -> None:
         runtime.tell_metrics(http)
 
 
-@pytest.mark.parametrize(("port", "answered"), [(None, True), (9464, False)])
-def test_the_port_of_the_api_answers_them_only_without(port: int | None, answered: bool) -> None:
+@pytest.mark.parametrize(("port", "answered"), [(0, True), (9464, False)])
+def test_the_port_of_the_api_answers_them_only_without(port: int, answered: bool) -> None:
     life = runtime._Life(None, Settings(http=Http(metrics_port=port)), None)  # type: ignore[arg-type]  # not run
     paths = {route.path for route in life.routes()}  # type: ignore[attr-defined]  # each has one
     assert ("/metrics" in paths) is answered

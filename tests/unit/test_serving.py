@@ -39,6 +39,8 @@ def test_a_clusters_file_names_one_of_its_profiles() -> None:
     large = serving_plan.chosen({"profile": "large", "profiles": profiles})
     assert large == Serving(model="b", tensor_parallel=2)
     assert serving_plan.chosen({"model": "a"}) == Serving(model="a")
+    with pytest.raises(serving_plan.NoSuchProfile, match="dtype: stands beside"):
+        serving_plan.chosen({"profile": "small", "profiles": profiles, "dtype": "auto"})
     with pytest.raises(serving_plan.NoSuchProfile, match="'huge' is none of small, large"):
         serving_plan.chosen({"profile": "huge", "profiles": profiles})
 

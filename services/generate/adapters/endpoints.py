@@ -139,17 +139,20 @@ class ChatClient:
         self.check_started()
         tried: set[_Server] = set()
         pauses = iter(self._endpoint.backoff)
+        hope = False  # of another try: nobody waits twice for a silent server
         while True:
             try:
                 text, reason = await self._once(tried, messages, heard, options)
             except Unavailable as error:
                 log.warning("endpoint unavailable", why=str(error))
+                hope = hope or not isinstance(error, Silent)
                 if len(tried) < len(self._servers):
                     continue
-                pause = None if isinstance(error, Silent) else next(pauses, None)
+                pause = next(pauses, None) if hope else None
                 if pause is None:
                     raise
                 tried.clear()
+                hope = False
                 await asyncio.sleep(pause)
             else:
                 return _whole(text, reason, options)
