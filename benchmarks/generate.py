@@ -61,7 +61,7 @@ async def speed(
     writing = checking = 0.0
     async with on_the_bus(where, served) as (path, scorer):
         await path.round([renewed(each, "(0)") for each in found[:16]], 8)  # passages, warm-up
-        for at_once in AT_ONCE:
+        for at_once in options.at_once:
             count = min(len(found), max(options.least, 2 * at_once))
             raw, own = Round(), Round()
             for turn in range(options.rounds):
@@ -175,6 +175,7 @@ def wishes() -> argparse.Namespace:
     parser.add_argument("--context", type=int, default=900, help="tokens of passages in a prompt")
     parser.add_argument("--max-tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=4, help="of each path at each concurrency")
+    parser.add_argument("--at-once", type=int, nargs="+", default=AT_ONCE)
     parser.add_argument("--least", type=int, default=12, help="e-mails of a round")
     parser.add_argument("--only", choices=("speed", "layout"))
     options = parser.parse_args()
