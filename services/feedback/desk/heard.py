@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 
 from services.feedback.desk.words import LANG, LOCALE, english
@@ -15,8 +16,6 @@ DEPTH = 5
 """Sentences within each other, at most."""
 WHOLE = frozenset({"said", "kinds", "items"})
 """Places whose words are the service's own too: all of them are known, or nothing is."""
-_PLACE = re.compile(r"\\{(\w+)\\}")
-_ITEM = re.compile(r"(?P<why>.+?)(?: : « (?P<text>.*) »)?", re.DOTALL)
 _NEXT = re.compile(
     r" ; (?=déjà dit|énoncé (?:vide|sans|dans|contraire|trop)|texte de consigne"
     r"|(?:chiffre|date|adresse|nom)[^;«]{0,60} absent des passages)"
@@ -34,12 +33,32 @@ def _english(text: str, depth: int) -> str | None:
         return None
     if "{" not in text and (exact := english().get(text)):
         return exact
-    for pattern, told in _sentences():
-        if found := pattern.fullmatch(text):
-            values = {name: _value(name, said, depth) for name, said in found.groupdict().items()}
+    for words, places, told in _sentences():
+        if (found := _found(text, words)) is not None:
+            said = zip(places, found, strict=True)
+            values = {name: _value(name, each, depth) for name, each in said}
             if None not in values.values():
                 return told.format(**values)
     return None
+
+
+def _found(text: str, words: Sequence[str]) -> list[str] | None:
+    """What stands between ``words``, each taken where it first follows.
+
+    It never goes back, so that no text, which strangers and models can craft, makes it slow.
+    """
+    first, *between, last = words
+    at, end = len(first), len(text) - len(last)
+    if not (text.startswith(first) and text.endswith(last)):
+        return None
+    found = []
+    for following in between:
+        until = text.find(following, at + 1, end)
+        if until < 0:
+            return None
+        found.append(text[at:until])
+        at = until + len(following)
+    return [*found, text[at:end]] if at < end else None
 
 
 def _value(name: str, said: str, depth: int) -> str | None:
@@ -55,11 +74,11 @@ def _value(name: str, said: str, depth: int) -> str | None:
 
 def _item(item: str, depth: int) -> str | None:
     """A removed statement and why."""
-    found = _ITEM.fullmatch(item)
-    why = _english(found["why"], depth - 1) if found else None
-    if found is None or why is None:
-        return None
-    return why if found["text"] is None else f"{why}: “{found['text']}”"
+    why, quote, text = item.partition(" : « ")
+    if not quote or not text.endswith(" »"):
+        return _english(item, depth - 1)
+    told = _english(why, depth - 1)
+    return told and f"{told}: “{text[:-2]}”"
 
 
 def _joined(between: str, told: list[str | None]) -> str | None:
@@ -68,12 +87,12 @@ def _joined(between: str, told: list[str | None]) -> str | None:
 
 
 @cache
-def _sentences() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Two sentences in one before each of them, then those with the fewest places."""
+def _sentences() -> tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...]:
+    """The words around the places, the places, and the English.
+
+    Two sentences in one before each of them, then those with the fewest places.
+    """
     known = tomllib.loads((LOCALE / "heard.en.toml").read_text(encoding="utf-8"))
     ordered = sorted(known.items(), key=lambda pair: ("{said}" not in pair[0], pair[0].count("{")))
-    return tuple(
-        (re.compile(_PLACE.sub(r"(?P<\1>.+?)", re.escape(french)), re.DOTALL), told)
-        for french, told in ordered
-        if "{" in french
-    )
+    cut = ((re.split(r"{(\w+)}", french), told) for french, told in ordered if "{" in french)
+    return tuple((tuple(parts[::2]), tuple(parts[1::2]), told) for parts, told in cut)
