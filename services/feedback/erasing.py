@@ -9,9 +9,12 @@ from typing import Protocol
 from uuid import UUID
 
 from services.feedback.records import StoredDraft
+from services.feedback.reviewing import SERVICE
+from services.feedback.settling import StoredReply
 from shared.document_events import MailErased, MailErasedData
 from shared.envelope import caused
 from shared.events import DraftDeclinedData, DraftReadyData, ReviewRecordedData
+from shared.identity import derived_id
 from shared.records import Address, Check, MailBlock, Part
 
 ERASED = "L'e-mail et tout ce qui en a été écrit ont été effacés."
@@ -50,11 +53,23 @@ def named(event: MailErased, mail_id: UUID, now: datetime) -> MailErased:
     return caused(
         event,
         MailErased,
-        source="feedback",
+        source=SERVICE,
         time=now,
         data=MailErasedData(mail_ids=(mail_id,)),
         subject=str(mail_id),
         discriminator=str(mail_id),
+    )
+
+
+def came_later(mail_id: UUID, received: datetime, now: datetime) -> MailErased:
+    """For ingest, which stored an e-mail that is to be forgotten. ``received`` is in the id: handed
+    in again, an e-mail brings the ids of the events before, and must be told of again."""
+    return MailErased.make(
+        source=SERVICE,
+        subject=str(mail_id),
+        time=now,
+        data=MailErasedData(mail_ids=(mail_id,)),
+        id=derived_id(mail_id, MailErased.TYPE, received.isoformat()),
     )
 
 
@@ -82,6 +97,21 @@ def wordless(draft: StoredDraft) -> DraftReadyData | DraftDeclinedData:
 def review_without_words(review: ReviewRecordedData) -> ReviewRecordedData:
     """The review with its figures alone."""
     return review.model_copy(update={"final_text": "", "note": ""})
+
+
+def reply_without_words(reply: StoredReply) -> StoredReply:
+    """What became of a reply, alone."""
+    return reply.model_copy(update={"message_id": "", "why": "", "text": None, "reply": None})
+
+
+def quoting_nothing(draft: StoredDraft) -> StoredDraft:
+    """The draft without what its e-mail and prompt hold of earlier e-mails."""
+    data = draft.data
+    if not data.mail.earlier:
+        return draft
+    mail = data.mail.model_copy(update={"earlier": ()})
+    bare = data.model_copy(update={"mail": mail, "messages": ()})
+    return draft.model_copy(update={"ready" if draft.ready else "declined": bare})
 
 
 def _block(mail: MailBlock) -> MailBlock:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+import structlog
+
 from services.ingest.mail_block import prefix
 from shared.document_events import MailErased
 from shared.objects import ObjectStore
+
+log = structlog.get_logger()
 
 
 class MailForgetter(Protocol):
@@ -34,6 +38,14 @@ class Erasing:
         """Delete what is kept of the e-mails named. Raises Unavailable."""
         for mail_id in event.data.mail_ids:
             mailbox = await self._register.forget(mail_id)
+            removed = 0
             for name in (mailbox,) if mailbox else self._mailboxes:
                 for key in [key async for key in self._objects.keys(prefix(name, mail_id))]:
                     await self._objects.remove(key)
+                    removed += 1
+            if not (mailbox or removed):
+                log.warning(
+                    "nothing found of an e-mail to be erased: erased before, not arrived yet, or of"
+                    " a mailbox that is no longer configured (then remove mails/<mailbox>/<id>*)",
+                    mail_id=str(mail_id),
+                )

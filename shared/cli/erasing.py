@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import getaddresses
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -30,17 +31,29 @@ def erase(
     The desk forgets the words of the e-mails, of their drafts and of their replies; counts and the
     audit stay, and later exports leave them out. Ingest deletes the raw messages. Not erased by it:
     datasets made before, what producers left under `inbox/`, and events in the broker's streams,
-    which end by age.
+    which end by age. The audit page of the desk has an entry for each e-mail that was erased: none
+    says that there was none, look at the address again.
 
     Example: `sourcier erase --sender jeanne@mairie.example`
     """
-    if not mails and not sender:
+    if not mails and sender is None:
         raise Problem("say what to erase: ids of e-mails, or --sender ADDRESS", 2)
-    hashed = sha256(sender.strip().lower().encode()).hexdigest() if sender else None
+    hashed = None if sender is None else sha256(_address(sender).lower().encode()).hexdigest()
     asyncio.run(
         _say(locate(data), MailErasedData(mail_ids=tuple(mails or ()), sender_sha256=hashed))
     )
     typer.echo("mail.erased is said: the services forget them as soon as they hear it")
+    typer.echo("to check: the desk's audit page gets an entry for each e-mail erased, none if none")
+
+
+def _address(sender: str) -> str:
+    """The bare address, also of ``Jeanne <jeanne@x>``: any other would silently name nobody."""
+    found = getaddresses([sender.strip()])
+    address = found[0][1] if len(found) == 1 else ""
+    name, at, domain = address.rpartition("@")
+    if not (name and at and domain) or any(c.isspace() for c in address):
+        raise Problem(f"--sender {sender!r} is no address: give one such as jeanne@x.example", 2)
+    return address
 
 
 async def _say(where: Where, data: MailErasedData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,8 +23,10 @@ from services.feedback.editing import Editing
 from services.feedback.erasing import ERASED, Erasing, sender_sha256
 from services.feedback.records import ReviewWish
 from services.feedback.service import FeedbackService
+from services.feedback.settling import StoredReply
 from shared import settings
 from shared.document_events import MailErased, MailErasedData
+from shared.envelope import Event
 from shared.events import DraftReady, MailAccepted, MailSkipped, ReplySent
 from shared.postgres import Pool, open_pool
 from shared.records import Message
@@ -89,9 +92,25 @@ class World:
         tables = sorted(row["t"] for row in found)
         return [t for t in tables if await self.pool.fetchval(query.format(t), f"%{word}%")]
 
-    async def say_sent(self) -> None:
+    async def accept(self, **mail: object) -> None:
+        event = EVENTS[MailAccepted]
+        data = event.data.model_copy(update={"mail": MAIL.model_copy(update=mail)})
+        await self.service.record_mail(event.model_copy(update={"data": data}))
+
+    async def told(self) -> list[MailErased]:
+        """What the outbox tells ingest."""
+        rows = await self.pool.fetch("select event from feedback.outbox order by position")
+        events = [decode(row["event"].encode()) for row in rows]
+        return [event for event in events if isinstance(event, MailErased)]
+
+    async def reply(self) -> StoredReply:
+        (reply,) = await self.answering.list_replies(AGENT, None, None, 10, None)
+        return reply
+
+    async def say_sent(self, reply_id: UUID | None = None) -> None:
         event = EVENTS[ReplySent]
-        update = {"mail_id": MAIL.mail_id, "reply_id": None, "text": f"Bonjour {SECRET}, oui."}
+        text = f"Bonjour {SECRET}, oui."
+        update = {"mail_id": MAIL.mail_id, "reply_id": reply_id, "text": text}
         data = event.data.model_copy(update=update)
         await self.answering.hear(event.model_copy(update={"data": data, "id": uuid4()}))
 
@@ -160,14 +179,19 @@ async def test_a_senders_mails_are_told_to_ingest_by_id_once(world: World) -> No
 async def test_what_comes_later_of_an_erased_mail_is_not_kept(world: World) -> None:
     await world.erase(mail_ids=[MAIL.mail_id], sender_sha256=sender_sha256(SENDER))
     await world.draft()
-    accepted = EVENTS[MailAccepted]
-    block = accepted.data.model_copy(update={"mail": MAIL})
-    await world.service.record_mail(accepted.model_copy(update={"data": block}))
+    await world.accept()
     skipped = EVENTS[MailSkipped]
     update = {"mail_id": uuid4(), "sender": MAIL.sender, "subject": SECRET}
     passed = skipped.data.model_copy(update=update)
     await world.service.record_skipped(skipped.model_copy(update={"data": passed}))
     assert await world.holding(SECRET) == []
+    named = [event.data.mail_ids for event in await world.told()]
+    assert named == [(MAIL.mail_id,), (passed.mail_id,)], "ingest has stored them"
+    await world.accept(received=samples.AT + timedelta(hours=1))
+    assert len({event.id for event in await world.told()}) == 3, "handed in again: stored again"
+    for event in await world.told():
+        await world.erasing.hear(event)
+    assert len(await world.told()) == 3
     await world.draft(mail_id=uuid4(), received=samples.AT + timedelta(hours=1))
     assert "drafts" in await world.holding(SECRET), "the sender wrote again, after the erasure"
 
@@ -183,9 +207,32 @@ async def test_an_approved_reply_does_not_leave_without_its_words(world: World) 
     draft = await world.draft()
     await world.service.review(AGENT, draft, ReviewWish(decision="approved"))
     await world.erase(mail_ids=[MAIL.mail_id])
-    (reply,) = await world.answering.list_replies(AGENT, None, None, 10, None)
+    reply = await world.reply()
     assert (reply.state, reply.why, reply.reply) == ("failed", ERASED, None)
     assert await world.pool.fetchval("select count(*) from feedback.outbox") == 0
+
+
+async def test_a_reply_that_was_said_may_still_leave_and_is_told_of_without_words(
+    world: World,
+) -> None:
+    draft = await world.draft()
+    await world.service.review(AGENT, draft, ReviewWish(decision="approved"))
+    erasing: list[asyncio.Task[None]] = []
+
+    async def say(_: Event) -> None:
+        if not erasing:
+            erasing.append(asyncio.create_task(world.erase(mail_ids=[MAIL.mail_id])))
+            await asyncio.sleep(0.2)
+
+    assert await PostgresDrafts(world.pool).relay(say, 10) == 2
+    await erasing[0]
+    reply = await world.reply()
+    assert (reply.state, reply.why, reply.reply) == ("approved", "", None)
+    for _ in range(2):
+        await world.say_sent(reply.reply_id)
+        sent = await world.reply()
+        assert (sent.state, sent.text, sent.message_id) == ("sent", None, "")
+    assert await world.holding(SECRET) == []
 
 
 async def test_later_mails_of_the_conversation_lose_what_they_quote(world: World) -> None:
@@ -202,3 +249,25 @@ async def test_later_mails_of_the_conversation_lose_what_they_quote(world: World
     assert kept is not None
     assert kept.block is not None
     assert SECRET in kept.block.new_text
+
+
+async def test_a_later_mail_that_was_on_its_way_is_kept_without_what_it_quotes(
+    world: World,
+) -> None:
+    await world.draft()
+    await world.erase(mail_ids=[MAIL.mail_id])
+    later = {"mail_id": uuid4(), "received": samples.AT + timedelta(hours=1)}
+    quoting = {**later, "earlier": ("Le collège de Brest demande.",)}
+    await world.accept(**quoting)
+    draft = await world.draft(**quoting)
+    assert await world.holding("collège de Brest") == []
+    opened = await world.editing.open(AGENT, draft)
+    assert opened.draft.data.messages == ()
+    assert SECRET in opened.draft.data.mail.new_text
+
+
+async def test_a_sender_whose_address_has_accents_is_found(world: World) -> None:
+    sender = MAIL.sender.model_copy(update={"address": "ÉLODIE@collège.example"})
+    await world.draft(sender=sender)
+    await world.erase(sender_sha256=sender_sha256("élodie@collège.example"))
+    assert await world.holding(SECRET) == []

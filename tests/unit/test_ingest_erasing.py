@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+from structlog.testing import capture_logs
+
 from services.ingest.erasing import Erasing
 from services.ingest.mail_block import prefix, raw_key
 from shared.document_events import MailErased, MailErasedData
@@ -31,7 +33,10 @@ async def test_raw_messages_and_attachments_of_known_and_skipped_e_mails_go() ->
         await objects.put(f"{prefix(mailbox, mail)}/attachments/0.txt", b"text")
     data = MailErasedData(mail_ids=(known, skipped))
     event = MailErased.make(source="test", subject="-", time=AT, data=data, id=uuid4())
-    for _ in range(2):
+    with capture_logs() as logs:
         await Erasing(objects, Register(known), ("a", "b")).hear(event)
+        assert logs == []
+        await Erasing(objects, Register(known), ("a", "b")).hear(event)
+    assert [(log["log_level"], log["mail_id"]) for log in logs] == [("warning", str(skipped))]
     left = {key async for key in objects.keys("mails/")}
     assert left == {raw_key("b", other), f"{prefix('b', other)}/attachments/0.txt"}

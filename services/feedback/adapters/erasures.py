@@ -6,26 +6,41 @@ from datetime import datetime
 from uuid import UUID
 
 from services.feedback.access import SYSTEM
-from services.feedback.adapters import audit, edits, write
+from services.feedback.adapters import audit, edits, sql, write
 from services.feedback.adapters.text import storable
-from services.feedback.erasing import ERASED, review_without_words, sender_sha256, wordless
+from services.feedback.erasing import (
+    ERASED,
+    came_later,
+    review_without_words,
+    sender_sha256,
+    wordless,
+)
 from services.feedback.records import StoredDraft
+from shared.clock import utcnow
 from shared.document_events import MailErased
+from shared.events import ReplyApproved
 from shared.postgres import Connection, Pool, transaction
+from shared.records import MailBlock
 
 _NOTE = """
 insert into feedback.erasures (event_id, mail_id, sender_sha256, at) values ($1, $2, $3, $4)
 on conflict do nothing
 """
-_HERE = """
+_SENDERS = """
+select distinct sender from feedback.mails
+where erased is null and received <= $1 and sender <> ''
+"""
+_SENT_BY = """
 select mail_id from feedback.mails
-where erased is null and (mail_id = any($1::uuid[]) or ($2::text is not null and received <= $3
-    and encode(sha256(convert_to(lower(sender), 'UTF8')), 'hex') = $2))
-order by received, mail_id
+where erased is null and received <= $1 and sender = any($2::text[]) order by received, mail_id
 """
 _IS_ERASED = """
 select exists (select from feedback.erasures where mail_id = $1)
     or exists (select from feedback.erasures where sender_sha256 = $2 and at >= $3)
+"""
+_IN_THREAD = """
+select exists (select from feedback.mails
+    where thread_id = $1 and mail_id <> $2 and erased is not null)
 """
 # Saved before it is looked for, or after it was noted: one of the two holds the other up.
 _SAVING = """
@@ -48,12 +63,16 @@ where draft_id = $1
 _REVIEW = """
 update feedback.reviews set data = $2::jsonb, added = '[]', numbers = '{}' where draft_id = $1
 """
-# A reply that no mail system took yet must not leave without its words.
+_EVENTS = """
+delete from feedback.outbox where event::jsonb ->> 'subject' = $1
+returning type, said_at, (event::jsonb #>> '{data,reply_id}')::uuid as reply_id
+"""
+# Only a reply that was never said ($4) cannot leave any more; of another the mail system will tell.
 _REPLIES = """
 update feedback.replies set text = null, data = null, message_id = '',
-    why = case state when 'approved' then $2 else '' end,
-    settled = case state when 'approved' then $3 else settled end,
-    state = case state when 'approved' then 'failed' else state end
+    why = case when state = 'approved' and reply_id = any($4::uuid[]) then $2 else '' end,
+    settled = case when state = 'approved' and reply_id = any($4::uuid[]) then $3 else settled end,
+    state = case when state = 'approved' and reply_id = any($4::uuid[]) then 'failed' else state end
 where mail_id = $1
 """
 _UNMATCHED = """
@@ -86,10 +105,14 @@ class PostgresErasures:
         async with transaction(self._pool) as db:
             for mail_id, sender in (*named, *([(None, s)] if (s := data.sender_sha256) else [])):
                 await db.execute(_NOTE, event.id, mail_id, sender, event.time)
+        if not data.sender_sha256:
+            return data.mail_ids
         async with transaction(self._pool) as db:
-            if data.sender_sha256:
-                await db.execute(_ERASING, data.sender_sha256)
-            found = await db.fetch(_HERE, list(data.mail_ids), data.sender_sha256, event.time)
+            await db.execute(_ERASING, data.sender_sha256)
+            known = [row["sender"] for row in await db.fetch(_SENDERS, event.time)]
+            # Hashed here, as what comes later is: lower() of PostgreSQL is that of its locale.
+            meant = [sender for sender in known if sender_sha256(sender) == data.sender_sha256]
+            found = await db.fetch(_SENT_BY, event.time, meant)
         return tuple(dict.fromkeys((*data.mail_ids, *(row["mail_id"] for row in found))))
 
     async def erase(self, mail_id: UUID, now: datetime, told: MailErased | None = None) -> None:
@@ -103,20 +126,39 @@ class PostgresErasures:
                 return
             for draft in drafts.values():
                 await _empty(db, draft)
-            await db.execute(_REPLIES, mail_id, ERASED, now)
-            await db.execute(
-                "delete from feedback.outbox where event::jsonb ->> 'subject' = $1", str(mail_id)
-            )
+            await db.execute(_REPLIES, mail_id, ERASED, now, await _unsaid(db, mail_id))
             if told:
                 await write.put_event(db, told)
             await audit.put(db, SYSTEM, "mail.erased", f"mail:{mail_id}", mailbox)
 
 
-async def is_erased(db: Connection, mail_id: UUID, sender: str, received: datetime) -> bool:
-    """Whether what comes of an e-mail is to be forgotten; until the end nobody erases it."""
+async def refused(db: Connection, mail_id: UUID, sender: str, received: datetime) -> bool:
+    """Whether what comes of an e-mail is to be forgotten, which ingest is then told; until the end
+    nobody erases it."""
     hashed = sender_sha256(sender)
     await db.execute(_SAVING, sorted((str(mail_id), hashed)))
-    return bool(await db.fetchval(_IS_ERASED, mail_id, hashed, received))
+    if not await db.fetchval(_IS_ERASED, mail_id, hashed, received):
+        return False
+    await write.put_event(db, came_later(mail_id, received, utcnow()))
+    return True
+
+
+async def quotes_erased(db: Connection, mail: MailBlock) -> bool:
+    """Whether another e-mail of the conversation was erased; until the end none is."""
+    await db.execute(sql.LOCK, mail.thread_id)
+    return bool(await db.fetchval(_IN_THREAD, mail.thread_id, mail.mail_id))
+
+
+async def _unsaid(db: Connection, mail_id: UUID) -> list[UUID]:
+    """Take what is said of an e-mail out of the outbox; the approved replies among what was not
+    said yet. The relay stands still until the end: what it says, it has marked."""
+    await db.execute("select pg_advisory_xact_lock($1)", sql.RELAY_LOCK)
+    gone = await db.fetch(_EVENTS, str(mail_id))
+    return [
+        row["reply_id"]
+        for row in gone
+        if row["type"] == ReplyApproved.TYPE and row["said_at"] is None
+    ]
 
 
 async def _empty(db: Connection, draft: StoredDraft) -> None:

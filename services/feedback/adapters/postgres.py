@@ -10,9 +10,10 @@ import asyncpg
 
 from services.feedback.access import Viewer
 from services.feedback.adapters import audit, edits, rows, sql, write
-from services.feedback.adapters.erasures import is_erased
+from services.feedback.adapters.erasures import quotes_erased, refused
 from services.feedback.adapters.text import clean
 from services.feedback.edits import Kept
+from services.feedback.erasing import quoting_nothing
 from services.feedback.outbox import Say, say_one
 from services.feedback.records import (
     DocumentState,
@@ -32,8 +33,6 @@ from shared.events import DraftRequested, MailSkippedData, ReplyApproved
 from shared.postgres import Connection, transaction
 from shared.records import MailBlock
 
-RELAY_LOCK = 7_163_001
-"""Advisory lock of the one relay that works at a time."""
 SAID_DAYS = 30
 """For which an event that was said is kept: longer than streams keep it by default, so that it can
 be looked at or said anew; not for ever, as it may hold a reply's text."""
@@ -54,14 +53,17 @@ class PostgresDrafts:
 
     async def save_mail(self, mail: MailBlock, withdraw: Withdraw) -> None:
         async with transaction(self._pool) as db:
-            if not await _erased(db, mail):
-                await write.put_mail(db, mail, withdraw)
+            if await _refused(db, mail):
+                return
+            if await quotes_erased(db, mail):
+                mail = mail.model_copy(update={"earlier": ()})
+            await write.put_mail(db, mail, withdraw)
 
     async def save_skipped(self, skipped: MailSkippedData) -> None:
         sender = skipped.sender
         async with transaction(self._pool) as db:
             address = sender.address if sender else ""
-            if await is_erased(db, skipped.mail_id, address, skipped.received):
+            if await refused(db, skipped.mail_id, address, skipped.received):
                 return
             await db.execute(
                 sql.PUT_SKIPPED,
@@ -78,10 +80,9 @@ class PostgresDrafts:
             )
 
     async def save_draft(self, draft: StoredDraft, withdraw: Withdraw) -> None:
-        mail = draft.data.mail
         cited = write.cited_documents(draft)
         async with transaction(self._pool) as db:
-            if await _erased(db, mail):
+            if await _refused(db, draft.data.mail):
                 return
             # Held until the end: the removal of a cited document comes wholly before or after.
             await db.execute(
@@ -89,6 +90,9 @@ class PostgresDrafts:
                 " from unnest($1::uuid[]) x order by 1) t",
                 cited,
             )
+            if await quotes_erased(db, draft.data.mail):
+                draft = quoting_nothing(draft)
+            mail = draft.data.mail
             await write.put_mail(db, mail, withdraw)
             if not await write.put_draft(db, draft, cited):
                 return
@@ -208,7 +212,7 @@ class PostgresDrafts:
         down: Unavailable | None = None
         done = 0
         async with transaction(self._pool) as db:
-            if not await db.fetchval("select pg_try_advisory_xact_lock($1)", RELAY_LOCK):
+            if not await db.fetchval("select pg_try_advisory_xact_lock($1)", sql.RELAY_LOCK):
                 return 0
             pending = await db.fetch(
                 "select position, event from feedback.outbox"
@@ -234,5 +238,5 @@ class PostgresDrafts:
         return done
 
 
-async def _erased(db: Connection, mail: MailBlock) -> bool:
-    return await is_erased(db, mail.mail_id, mail.sender.address, mail.received)
+async def _refused(db: Connection, mail: MailBlock) -> bool:
+    return await refused(db, mail.mail_id, mail.sender.address, mail.received)

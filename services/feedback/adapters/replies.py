@@ -12,6 +12,7 @@ from services.feedback.access import Viewer
 from services.feedback.adapters import audit, edits, rows, sql, write
 from services.feedback.adapters.text import clean, storable
 from services.feedback.answering import Judge
+from services.feedback.erasing import reply_without_words
 from services.feedback.reviewing import Decided
 from services.feedback.settling import (
     OUTSIDE,
@@ -55,14 +56,15 @@ class PostgresReplies:
                 await _keep(db, event, word, now)
                 return False
             drafts = sorted((await write.of_mail(db, mail_id)).values(), key=lambda d: d.created)
-            if await db.fetchval(_ERASED, mail_id):
-                return True
+            erased = await db.fetchval(_ERASED, mail_id)
             found = await db.fetch(
                 f"{sql.REPLY} where mail_id = $1 order by approved, reply_id for update", mail_id
             )
-            settled = judge(Known(mail_id, [rows.reply(row) for row in found], drafts))
-            if settled.reply:
-                await _put(db, settled.reply)
+            known = [rows.reply(row) for row in found]
+            settled = judge(Known(mail_id, known, [] if erased else drafts))
+            reply = _of_erased(settled.reply, known) if erased else settled.reply
+            if reply:
+                await _put(db, reply)
             for decided in settled.reviews:
                 await _decide(db, decided)
             for draft in settled.overtaken:
@@ -140,6 +142,14 @@ async def _put(db: Connection, reply: StoredReply) -> None:
         None if reply.text is None else clean(reply.text),
         reply.comparison.model_dump_json() if reply.comparison else None,
     )
+
+
+def _of_erased(told: StoredReply | None, known: Sequence[StoredReply]) -> StoredReply | None:
+    """A known reply that stands elsewhere now; no other is begun for an e-mail without words."""
+    states = {reply.reply_id: reply.state for reply in known}
+    if told is None or states.get(told.reply_id, told.state) == told.state:
+        return None
+    return reply_without_words(told)
 
 
 async def _decide(db: Connection, decided: Decided) -> None:

@@ -1,5 +1,8 @@
 """The statements over the schema `feedback`; its tables are in deploy/migrations/feedback."""
 
+RELAY_LOCK = 7_163_001
+"""Advisory lock of the one relay that works at a time."""
+
 DRAFT = """
 select d.draft_id, d.outcome, d.status, d.status_detail, d.created, d.traceparent, d.outdated,
        d.data, r.created as reviewed, r.data as review, r.added, r.numbers
@@ -72,6 +75,8 @@ select mail_id from feedback.drafts
 where draft_id = $1 and ($2::text[] is null or mailbox = any($2))
 """
 OF_MAIL = f"{DRAFT} where d.mail_id = $1 order by d.draft_id for update of d"
+LOCK = "select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))"
+"""Of a thread, by its id."""
 LOCK_THREAD = """
 select pg_advisory_xact_lock(hashtextextended(thread_id::text, 0))
 from feedback.mails where mail_id = $1

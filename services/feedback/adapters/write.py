@@ -21,9 +21,7 @@ from shared.records import MailBlock
 async def put_mail(db: Connection, mail: MailBlock, withdraw: Withdraw) -> None:
     """Keep an accepted mail and take back the older waiting drafts of its thread."""
     # One mail of a thread at a time: of two, the older one's drafts are seen by the newer.
-    await db.execute(
-        "select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))", mail.thread_id
-    )
+    await db.execute(sql.LOCK, mail.thread_id)
     await db.execute(
         sql.PUT_MAIL,
         mail.mail_id,
