@@ -201,6 +201,9 @@ async def test_a_mail_system_that_tells_of_it_later_brings_nothing_back(world: W
     await world.erase(mail_ids=[MAIL.mail_id])
     await world.say_sent()
     assert await world.holding(SECRET) == []
+    await world.pool.execute("truncate feedback.mails cascade")  # as if it had never come
+    await world.say_sent()
+    assert await world.holding(SECRET) == []
 
 
 async def test_an_approved_reply_does_not_leave_without_its_words(world: World) -> None:

@@ -216,9 +216,12 @@ select coalesce(
     (select mail_id from feedback.mails where mailbox = $4 and message_id = $3 and $3 <> ''
      order by received desc, mail_id limit 1))
 """
+# Nothing of an e-mail that was erased before it came.
 PUT_UNMATCHED = """
 insert into feedback.unmatched (event_id, mailbox, mail_id, in_reply_to, heard, event)
-values ($1, $2, $3, $4, $5, $6) on conflict (event_id) do nothing
+select $1::uuid, $2::text, $3::uuid, $4::text, $5::timestamptz, $6::text
+where not exists (select from feedback.erasures where mail_id = $3)
+on conflict (event_id) do nothing
 """
 UNMATCHED = """
 select event from feedback.unmatched
