@@ -27,10 +27,10 @@ class MailReader(Protocol):
     """Reads untrusted e-mails and their attachments apart from the service."""
 
     async def mail(self, raw: bytes, limits: MailLimits) -> MailReading:
-        """The e-mail, read within `limits`, its time too. Raises UnreadableMail."""
+        """The e-mail, read within `limits`, its time too. Raises UnreadableMail, Unavailable."""
 
     async def text(self, data: bytes, name: str, media_type: str | None) -> str:
-        """The text of an attachment. Raises Unreadable."""
+        """The text of an attachment. Raises Unreadable, Unavailable."""
 
 
 def read_whole(raw: bytes, limits: MailLimits) -> MailReading:

@@ -6,9 +6,12 @@ import asyncio
 import os
 import resource
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +26,7 @@ from services.ingest.formats.model import Limits, Unreadable
 from services.ingest.mail_reading import read_whole
 from services.ingest.mime import MailLimits, UnreadableMail
 from services.ingest.reading import Submission
+from shared.delivery import Unavailable
 from shared.identity import sha256
 
 
@@ -71,16 +75,86 @@ async def test_reads_and_refuses(reader: ProcessReader) -> None:
     assert await reader.text(b"Bonjour", "a.txt", "text/plain") == "Bonjour"
 
 
-async def test_a_crash_refuses_one_file_only(reader: ProcessReader) -> None:
-    await reader.text(b"Bonjour", "a.txt", None)
-    os.kill(process_id(), signal.SIGSTOP)
-    hanging = asyncio.create_task(reader.text(b"Bonjour", "a.txt", None))
-    await asyncio.sleep(0.1)
-    os.kill(process_id(), signal.SIGKILL)
+def altered(*changes: str) -> str:
+    """The reader process's program after `changes`: statements in which `m` is its module."""
+    return "\n".join(
+        ("import os, time", "from services.ingest.adapters import reader_process as m", *changes)
+    )
+
+
+HOSTILE = (
+    "def hostile(read):",
+    "    def new(data, *more):",
+    "        if b'crash' in data: os._exit(9)",
+    "        while b'endless' in data: pass",
+    "        return read(data, *more)",
+    "    return new",
+    "m.read_text, m.read_whole = hostile(m.read_text), hostile(m.read_whole)",
+)
+"""Makes files that say so crash their reader or take for ever."""
+
+
+async def test_a_file_that_crashes_its_reader_is_refused_alone(
+    reader: ProcessReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_process, "PROGRAM", altered(*HOSTILE, "m.main()"))
     with pytest.raises(Unreadable) as refusal:
-        await hanging
+        await reader.text(b"crash", "a.txt", None)
     assert refusal.value.code == "crash"
     assert await reader.text(b"Encore", "a.txt", None) == "Encore"
+    with pytest.raises(UnreadableMail) as refused:
+        await reader.mail(PLAIN + b"crash", MailLimits())
+    assert refused.value.code == "crash"
+    assert (await reader.mail(PLAIN, MailLimits())).questions
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_a_signal_to_its_reader_refuses_no_file(
+    reader: ProcessReader, sign: signal.Signals
+) -> None:
+    assert (await reader.mail(PLAIN, MailLimits())).questions
+    os.kill(process_id(), sign)
+    assert (await reader.mail(PLAIN, MailLimits())).questions, "after a signal while idle"
+    process = process_id()
+    os.kill(process, signal.SIGSTOP)
+    reading = asyncio.create_task(reader.mail(PLAIN, MailLimits()))
+    await asyncio.sleep(0.1)
+    os.kill(process, sign)
+    if sign != signal.SIGKILL:
+        os.kill(process, signal.SIGCONT)
+    assert (await reading).questions, "after a signal while reading"
+    assert (process_id() == process) == (sign != signal.SIGKILL)
+
+
+async def test_a_process_that_does_not_start_refuses_nothing(
+    reader: ProcessReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as slow:
+        slow.setattr(reader_process, "START_SECONDS", 0.05)
+        with pytest.raises(Unavailable, match="no answer in 0"):
+            await reader.mail(PLAIN, MailLimits())
+    with monkeypatch.context() as broken:
+        broken.setattr(reader_process, "PROGRAM", "raise SystemExit(1)")
+        with pytest.raises(Unavailable, match="no reader process starts"):
+            await reader.text(b"Bonjour", "a.txt", None)
+    with monkeypatch.context() as lacking:
+        lacking.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(Unavailable, match="/nowhere/python"):
+            await reader.text(b"Bonjour", "a.txt", None)
+    assert (await reader.mail(PLAIN, MailLimits())).questions
+    assert await reader.text(b"Encore", "a.txt", None) == "Encore"
+
+
+async def test_starting_takes_no_e_mail_s_time(
+    reader: ProcessReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_process, "PROGRAM", altered("time.sleep(1)", *HOSTILE, "m.main()"))
+    few = MailLimits(seconds=1)
+    assert (await reader.mail(PLAIN, few)).questions
+    with pytest.raises(UnreadableMail) as refusal:
+        await reader.mail(ENDLESS, few)
+    assert refusal.value.code == "timeout"
+    assert (await reader.mail(PLAIN, few)).questions
 
 
 async def test_a_reader_ends_with_its_service(folder: Path) -> None:
@@ -102,6 +176,22 @@ async def test_a_reader_ends_with_its_service(folder: Path) -> None:
             return
         await asyncio.sleep(0.1)
     raise AssertionError("the reader process outlived its service")
+
+
+def test_a_hung_reader_ends_without_its_service(folder: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        program = altered(*HOSTILE, "m.GRACE = 0.2; m.main()")
+        command = [sys.executable, "-c", program, str(theirs.fileno())]
+        hung = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    with Connection(ours.detach()) as pipe:
+        pipe.send(Setup(folder, 64, Limits()))
+        assert pipe.recv() is None
+        pipe.send((reader_process._Mail(ENDLESS, MailLimits()), 0.1))
+    try:
+        assert hung.wait(10) == -signal.SIGALRM
+    finally:
+        hung.kill()
 
 
 async def test_time_limit(reader: ProcessReader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,14 +229,13 @@ async def test_memory_is_bounded(reader: ProcessReader) -> None:
 
 HEAD = "From: a@b.example\r\nMessage-ID: <1@b.example>\r\n\r\n"
 PLAIN = (HEAD + "Bonjour,\r\n\r\nQuel est le taux de la subvention ?\r\n").encode()
-ENDLESS = (HEAD + "Le lundi 3 mars 2026 à 10h\r\n" * 200_000).encode()
-"""Each line begins what could be "Le … a écrit :": some minutes to read."""
+ENDLESS = PLAIN + b"endless"
 
 
 async def test_an_e_mail_is_read_apart_as_it_is_here(reader: ProcessReader) -> None:
     limits = MailLimits()
     assert await reader.mail(PLAIN, limits) == read_whole(PLAIN, limits)
-    for raw in (b"", b"x" * 100, ENDLESS):
+    for raw in (b"", b"x" * 100, PLAIN * 100):
         few = MailLimits(max_bytes=1000)
         with pytest.raises(UnreadableMail) as apart:
             await reader.mail(raw, few)
@@ -156,8 +245,9 @@ async def test_an_e_mail_is_read_apart_as_it_is_here(reader: ProcessReader) -> N
 
 
 async def test_an_e_mail_that_takes_long_is_refused_and_holds_up_nobody(
-    reader: ProcessReader,
+    reader: ProcessReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reader_process, "PROGRAM", altered(*HOSTILE, "m.main()"))
     await asyncio.gather(*(reader.mail(PLAIN, MailLimits()) for _ in range(2)))
     began = time.monotonic()
     endless = asyncio.create_task(reader.mail(ENDLESS, MailLimits(seconds=2)))
@@ -170,15 +260,3 @@ async def test_an_e_mail_that_takes_long_is_refused_and_holds_up_nobody(
     assert refusal.value.code == "timeout"
     both = (reader.mail(PLAIN, MailLimits()) for _ in range(2))
     assert len(await asyncio.gather(*both)) == 2, "the process that was killed starts anew"
-
-
-async def test_an_e_mail_that_crashes_its_reader_is_refused(reader: ProcessReader) -> None:
-    await reader.mail(PLAIN, MailLimits())
-    os.kill(process_id(), signal.SIGSTOP)
-    hanging = asyncio.create_task(reader.mail(PLAIN, MailLimits()))
-    await asyncio.sleep(0.1)
-    os.kill(process_id(), signal.SIGKILL)
-    with pytest.raises(UnreadableMail) as refusal:
-        await hanging
-    assert refusal.value.code == "crash"
-    assert (await reader.mail(PLAIN, MailLimits())).questions

@@ -9,20 +9,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from services.ingest.adapters.tokenizer import FileTokenCounter
 from services.ingest.formats.model import Limits, Unreadable
 from services.ingest.mail_model import MailLimits, UnreadableMail
 from services.ingest.mail_reading import MailReading, read_whole
 from services.ingest.reading import Reading, Submission, read_document, read_text
+from shared.delivery import Unavailable
 
 MEMORY = 3 * 2**29
 """Bytes of address space of one reader process: 1.5 GiB."""
+START_SECONDS = 60.0
+"""For Python and the libraries of a process, before the clock of what it reads begins."""
+GRACE = 5.0
+"""Seconds after its limit in which a process that nobody ended, its service gone, ends itself."""
 DOCUMENT_SECONDS = 300.0
 TEXT_SECONDS = 20.0
 _TOO_LONG = (
@@ -84,18 +90,16 @@ class _Process:
         self._pipe: Connection
 
     def ask(self, task: _Task, seconds: float) -> _Answer:
-        """The answer; raises TimeoutError, or EOFError when the process died."""
-        fresh = self._process is None
-        if fresh:
+        """The answer, within `seconds` of a process that runs.
+
+        Raises TimeoutError; EOFError when the process died; Unavailable when none starts.
+        """
+        if self._process is None:
             self._start()
         try:
-            if fresh:
-                self._pipe.send(self._setup)
-            self._pipe.send(task)
-            if not self._pipe.poll(seconds):
-                raise TimeoutError
-            answer: _Answer = self._pipe.recv()
-        except (TimeoutError, OSError, EOFError) as error:
+            self._pipe.send((task, seconds))
+            answer: _Answer = self._receive(seconds)
+        except (OSError, EOFError) as error:
             self.stop()
             if isinstance(error, TimeoutError):
                 raise
@@ -116,11 +120,25 @@ class _Process:
             process.kill()
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-c", PROGRAM, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
-        self._pipe = Connection(ours.detach())
+        try:
+            ours, theirs = socket.socketpair()
+            self._pipe = Connection(ours.detach())
+            with theirs:
+                command = [sys.executable, "-c", PROGRAM, str(theirs.fileno())]
+                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
+            self._pipe.send(self._setup)
+            self._receive(START_SECONDS)
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise Unavailable(
+                f"no reader process starts ({str(error) or 'it ended'}): look at the memory that is"
+                " left, at the load, and at what it wrote in this log"
+            ) from error
+
+    def _receive(self, seconds: float) -> Any:
+        if not self._pipe.poll(seconds):
+            raise TimeoutError(f"no answer in {seconds:g} s")
+        return self._pipe.recv()
 
 
 class ProcessReader:
@@ -191,8 +209,17 @@ class ProcessReader:
             ) from error
         return _result(answer)
 
+    @classmethod
+    async def _call(cls, process: _Process, task: _Task, seconds: float) -> _Answer:
+        """Raises TimeoutError, Unavailable, and EOFError when the file took two processes down."""
+        try:
+            return await cls._once(process, task, seconds)
+        except EOFError:
+            # Perhaps not by this file, but idle: the system kills when memory is short.
+            return await cls._once(process, task, seconds)
+
     @staticmethod
-    async def _call(process: _Process, task: _Task, seconds: float) -> _Answer:
+    async def _once(process: _Process, task: _Task, seconds: float) -> _Answer:
         """In a thread; when cancelled the process is killed, and the thread ends at once."""
         running = asyncio.create_task(asyncio.to_thread(process.ask, task, seconds))
         try:
@@ -214,22 +241,24 @@ def _result(answer: _Answer) -> object:
 
 def main() -> None:
     """The process: reads what comes until its parent goes away."""
-    # Ctrl-C and the end of a terminal's group are for the service, which then stops us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pipe = Connection(int(sys.argv[1]))
+    # What ends a terminal's group or a unit is for the service, which then stops us.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(EOFError, ConnectionError):
+        _serve(Connection(int(sys.argv[1])))
+
+
+def _serve(pipe: Connection) -> None:
     setup: Setup = pipe.recv()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     counter = cache(lambda: FileTokenCounter(setup.tokenizer))
+    pipe.send(None)  # ready
     while True:
-        try:
-            task: _Task = pipe.recv()
-        except (EOFError, ConnectionError):
-            return
+        task, seconds = pipe.recv()
+        signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)  # SIGALRM ends us, hung as we are
         answer = _answered(task, setup, counter)
-        try:
-            pipe.send(answer)
-        except ConnectionError:
-            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        pipe.send(answer)
 
 
 def _answered(task: _Task, setup: Setup, counter: Callable[[], FileTokenCounter]) -> _Answer:
