@@ -35,10 +35,10 @@ class DocumentReader(Protocol):
     """Reads untrusted files apart from the service, within a time limit."""
 
     async def document(self, submission: Submission) -> Reading:
-        """The document parsed and cut. Raises Unreadable."""
+        """The document parsed and cut. Raises Unreadable, Unavailable."""
 
     async def text(self, data: bytes, name: str, media_type: str | None) -> str:
-        """The text of an attachment. Raises Unreadable."""
+        """The text of an attachment. Raises Unreadable, Unavailable."""
 
 
 class DocumentLocks(Protocol):
