@@ -39,23 +39,16 @@ def register(bus: Bus, service: FeedbackService, answering: Answering, erasing: 
         await erasing.hear(event)
 
     @bus.hears(topology.FEEDBACK_DRAFT)
-    async def draft_ready(event: DraftReady) -> None:
-        await service.record_draft(event)
-
     @bus.hears(topology.FEEDBACK_DECLINED)
-    async def draft_declined(event: DraftDeclined) -> None:
+    async def drafted(event: DraftReady | DraftDeclined) -> None:
         await service.record_draft(event)
 
     @bus.hears(topology.FEEDBACK_INDEXED)
-    async def document_indexed(event: DocumentIndexed) -> None:
-        await service.record_document(event)
-
     @bus.hears(topology.FEEDBACK_REJECTED)
-    async def document_rejected(event: DocumentRejected) -> None:
-        await service.record_document(event)
-
     @bus.hears(topology.FEEDBACK_REMOVAL)
-    async def document_removed(event: DocumentRemoved) -> None:
+    async def document_changed(
+        event: DocumentIndexed | DocumentRejected | DocumentRemoved,
+    ) -> None:
         await service.record_document(event)
 
     @bus.hears(topology.FEEDBACK_SENT)
